@@ -1,0 +1,168 @@
+//! Records: as they are put, as Kinesis stores them, and as they are read.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use crate::{Checkpoint, HashKey, Invalid, PartitionKey, SequenceNumber};
+
+/// A user record to be put: data, and the key that decides its shard. Cheap to clone.
+///
+/// ```
+/// use shardflow_core::{HashKey, Record};
+///
+/// let record = Record::new("user-1", "hello")?;
+/// assert_eq!(record.size(), 11);
+/// let record = record.explicit_hash_key(HashKey(0)); // to the first shard, whatever its key
+/// assert!(Record::new("", "hello").is_err());
+/// # Ok::<(), shardflow_core::Invalid>(())
+/// ```
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Record {
+    partition_key: PartitionKey,
+    explicit_hash_key: Option<HashKey>,
+    data: Bytes,
+}
+
+impl Record {
+    /// A record under a partition key, 1 to 256 characters. Records of one key go to one shard.
+    ///
+    /// The data can be empty. How large it can be is the stream's to say and is checked when the record is put.
+    ///
+    /// # Errors
+    ///
+    /// When the key is empty or too long.
+    pub fn new<K>(partition_key: K, data: impl Into<Bytes>) -> Result<Self, Invalid>
+    where
+        K: TryInto<PartitionKey>,
+        Invalid: From<K::Error>,
+    {
+        Ok(Self { partition_key: partition_key.try_into()?, explicit_hash_key: None, data: data.into() })
+    }
+
+    /// A record as it was found in an aggregate.
+    pub(crate) fn as_written(
+        partition_key: PartitionKey,
+        explicit_hash_key: Option<HashKey>,
+        data: Bytes,
+    ) -> Self {
+        Self { partition_key, explicit_hash_key, data }
+    }
+
+    /// Sends it to the shard that owns `key`, instead of the one that owns the MD5 of its partition key.
+    #[must_use]
+    pub fn explicit_hash_key(mut self, key: HashKey) -> Self {
+        self.explicit_hash_key = Some(key);
+        self
+    }
+
+    /// Its partition key.
+    #[must_use]
+    pub fn partition_key(&self) -> &PartitionKey {
+        &self.partition_key
+    }
+
+    /// Its explicit hash key, if it was given one.
+    #[must_use]
+    pub fn explicit(&self) -> Option<HashKey> {
+        self.explicit_hash_key
+    }
+
+    /// Its data.
+    #[must_use]
+    pub fn data(&self) -> &Bytes {
+        &self.data
+    }
+
+    /// The key that decides its shard: the explicit one, or else the MD5 of its partition key.
+    #[must_use]
+    pub fn hash_key(&self) -> HashKey {
+        self.explicit_hash_key.unwrap_or_else(|| self.partition_key.hash_key())
+    }
+
+    /// Its size as the service counts it: bytes of data and of partition key.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.data.len() + self.partition_key.as_bytes().len()
+    }
+}
+
+/// One record as GetRecords and SubscribeToShard give it. Its data can be an aggregate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KinesisRecord {
+    /// Its place in the shard.
+    pub sequence_number: SequenceNumber,
+    /// Its partition key: `a` for an aggregate of the KPL's; absent where the stream distributes records by itself.
+    pub partition_key: Option<PartitionKey>,
+    /// Its data.
+    pub data: Bytes,
+    /// When the service took it, to the millisecond. Not a promise of order.
+    pub approximate_arrival: Option<SystemTime>,
+}
+
+/// One record as the application that put it knew it, taken out of its aggregate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct UserRecord {
+    /// The place of the Kinesis record that carried it.
+    pub sequence_number: SequenceNumber,
+    /// Its place in that Kinesis record, 0 when it travelled alone. The two together name it for good.
+    pub sub_sequence_number: u64,
+    /// Its partition key; absent where the stream distributes records by itself.
+    pub partition_key: Option<PartitionKey>,
+    /// Its explicit hash key. Only aggregates keep it.
+    pub explicit_hash_key: Option<HashKey>,
+    /// Its data.
+    pub data: Bytes,
+    /// When the service took the Kinesis record, to the millisecond.
+    pub approximate_arrival: Option<SystemTime>,
+    /// Whether it came out of an aggregate.
+    pub aggregated: bool,
+}
+
+impl UserRecord {
+    /// A record that travelled alone, or whose aggregate could not be read.
+    #[must_use]
+    pub fn alone(record: KinesisRecord) -> Self {
+        Self {
+            sequence_number: record.sequence_number,
+            sub_sequence_number: 0,
+            partition_key: record.partition_key,
+            explicit_hash_key: None,
+            data: record.data,
+            approximate_arrival: record.approximate_arrival,
+            aggregated: false,
+        }
+    }
+
+    /// The checkpoint that says: this one is done, and all before it.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint::at(self.sequence_number.clone(), self.sub_sequence_number)
+    }
+
+    /// The key that decided its shard; absent only where the record has no partition key.
+    #[must_use]
+    pub fn hash_key(&self) -> Option<HashKey> {
+        self.explicit_hash_key.or_else(|| self.partition_key.as_ref().map(PartitionKey::hash_key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_explicit_hash_key_wins_over_the_partition_key() {
+        let record = Record::new("a", Bytes::new()).unwrap();
+        assert_eq!(record.hash_key(), HashKey::of("a"));
+        assert_eq!(record.explicit_hash_key(HashKey(7)).hash_key(), HashKey(7));
+    }
+
+    #[test]
+    fn a_key_can_be_given_ready_made() {
+        let key = PartitionKey::from_static("k");
+        assert_eq!(Record::new(key.clone(), "x").unwrap().partition_key(), &key);
+        assert_eq!(Record::new(String::from("k"), "x").unwrap().partition_key(), &key);
+    }
+}
