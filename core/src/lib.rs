@@ -28,9 +28,11 @@
 #![forbid(unsafe_code)]
 
 pub mod aggregation;
+mod attempt;
 mod checkpoint;
 mod hash_key;
 mod invalid;
+mod lease;
 pub mod limits;
 mod partition_key;
 mod position;
@@ -39,9 +41,11 @@ mod sequence;
 mod shard;
 mod stream;
 
+pub use attempt::{Attempt, Fate};
 pub use checkpoint::Checkpoint;
 pub use hash_key::{HashKey, HashKeyRange};
 pub use invalid::Invalid;
+pub use lease::{LeaseChange, LeaseKey, LeaseRow, PendingCheckpoint, WorkerId};
 pub use partition_key::PartitionKey;
 pub use position::{InitialPosition, ShardPosition};
 pub use record::{KinesisRecord, Record, UserRecord};
