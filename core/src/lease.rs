@@ -330,8 +330,7 @@ mod tests {
         let row = LeaseChange::Renew { counter: 5, handing_over: true }.apply_to(&row).unwrap();
         let checkpoint = Checkpoint::at("7".parse().unwrap(), 0);
         let row = LeaseChange::Checkpoint { counter: 6, checkpoint }.apply_to(&row).unwrap();
-        let finish =
-            LeaseChange::Assign { to: b.clone(), owner: Some(b.clone()), checkpoint_owner: Some(a.clone()) };
+        let finish = LeaseChange::Assign { to: b.clone(), owner: Some(b.clone()), checkpoint_owner: Some(a) };
         let row = finish.apply_to(&row).unwrap();
         assert_eq!((row.holder(), row.checkpoint_owner.as_ref(), row.counter), (Some(&b), None, 8));
         assert_eq!(row.owner_switches, 0, "the end of a handoff does not count as a switch");

@@ -6,7 +6,7 @@ use shardflow_core::aggregation::{AggregateSize, Aggregator, MAGIC, decode};
 
 /// Decodes the input as it is, and once more with a magic and the right digest around it, so that the fuzzer need not
 /// find an MD5. What can be read is written and read again: the records must be the same.
-pub fn check(input: &[u8]) {
+pub(crate) fn check(input: &[u8]) {
     drop(decode(&Bytes::copy_from_slice(input)));
     let sealed: Bytes = [&MAGIC[..], input, &Md5::digest(input)].concat().into();
     let Ok(records) = decode(&sealed) else { return };

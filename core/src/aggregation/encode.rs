@@ -88,15 +88,15 @@ impl Aggregator {
     /// A single record comes out as it is, since the KPL never writes an aggregate of one.
     pub fn finish(&mut self) -> Option<Packed> {
         let first = self.first.take()?;
-        let packed = Packed {
-            explicit_hash_key: first.hash_key(),
-            records: self.count,
-            data: if self.count == 1 { first.data().clone() } else { self.encode() },
-            partition_key: if self.count == 1 {
-                first.partition_key().clone()
-            } else {
-                PartitionKey::from_static(AGGREGATE_KEY)
-            },
+        let packed = if self.count == 1 {
+            Packed::alone(&first)
+        } else {
+            Packed {
+                partition_key: PartitionKey::from_static(AGGREGATE_KEY),
+                explicit_hash_key: first.hash_key(),
+                data: self.encode(),
+                records: self.count,
+            }
         };
         self.partition_keys.clear();
         self.hash_keys.clear();
@@ -251,6 +251,19 @@ pub struct Packed {
     pub data: Bytes,
     /// How many user records it carries.
     pub records: usize,
+}
+
+impl Packed {
+    /// A record that travels by itself.
+    #[must_use]
+    pub fn alone(record: &Record) -> Self {
+        Self {
+            partition_key: record.partition_key().clone(),
+            explicit_hash_key: record.hash_key(),
+            data: record.data().clone(),
+            records: 1,
+        }
+    }
 }
 
 /// How large an aggregate can become: 64 bytes to 10 MiB. The KPL's `AggregationMaxSize`; default 51,200 bytes.

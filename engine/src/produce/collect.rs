@@ -1,0 +1,139 @@
+//! The way out: which entries travel together, and when.
+
+use super::Ordering;
+use super::held::Held;
+use super::lane::Lane;
+use super::pack::Entry;
+use super::pipeline::{Flight, Outcome, Pipeline, PutEntry, Request, lane_without_map};
+use crate::Moment;
+
+impl<T> Pipeline<T> {
+    /// Sends what is due, as far as requests are free.
+    pub(super) fn collect(&mut self, now: Moment) {
+        while self.has_free_flight() {
+            let Some(batch) = self.isolated.pop_front().or_else(|| self.next_batch(now)) else { return };
+            self.send(now, batch);
+        }
+    }
+
+    /// What one request carries: everything that is due and, since the request goes anyway, what will be soon.
+    fn next_batch(&mut self, now: Moment) -> Option<Vec<Entry<T>>> {
+        while self.wakes.first().is_some_and(|&(at, _)| at <= now) {
+            let horizon = now.after(self.settings.company());
+            let due: Vec<usize> = self.wakes.range(..=(horizon, usize::MAX)).map(|&(_, lane)| lane).collect();
+            let mut batch = Batch { entries: Vec::new(), bytes: 0, full: false };
+            for lane in due {
+                self.fill(&mut batch, lane, now, horizon);
+                self.rewake(lane);
+                if batch.full {
+                    break;
+                }
+            }
+            if !batch.entries.is_empty() {
+                return Some(batch.entries);
+            }
+            // All that was due has expired; look again.
+        }
+        None
+    }
+
+    fn fill(&mut self, batch: &mut Batch<T>, lane: usize, now: Moment, horizon: Moment) {
+        while let Some(entry) = self.lanes[lane].pop(&mut self.packer, now, horizon) {
+            if now.since(entry.oldest) >= self.settings.record_ttl {
+                let left = self.drop_expired(now, entry.records);
+                self.lanes[lane].push_records_front(&mut self.packer, now, left);
+                continue;
+            }
+            if !batch.has_room(&entry, self.settings.request_entries, self.settings.request_bytes) {
+                self.lanes[lane].unpop(entry);
+                batch.full = true;
+                return;
+            }
+            batch.bytes += entry.size();
+            batch.entries.push(entry);
+            match self.settings.ordering {
+                Ordering::None => {}
+                // Kinesis promises nothing about two entries of one request.
+                Ordering::PerKey => return,
+            }
+        }
+    }
+
+    fn send(&mut self, now: Moment, entries: Vec<Entry<T>>) {
+        let id = self.ids.next();
+        let put = entries.iter().map(|entry| PutEntry {
+            partition_key: entry.partition_key().clone(),
+            explicit_hash_key: entry.hash_key(),
+            data: entry.packed.data.clone(),
+        });
+        self.requests.push_back((id, Request::PutRecords(put.collect())));
+        self.flights.insert(id, Flight { entries, sent: now });
+        self.unblock();
+    }
+
+    /// Settles the records that are too old, and gives back the others.
+    pub(super) fn drop_expired(&mut self, now: Moment, records: Vec<Held<T>>) -> Vec<Held<T>> {
+        let ttl = self.settings.record_ttl;
+        let (expired, left): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|held| now.since(held.accepted) >= ttl);
+        for held in expired {
+            self.settle_failed(held, |record, attempts| Outcome::Expired { record, attempts });
+        }
+        left
+    }
+
+    // Records without a map.
+
+    /// When records that wait for the first map must be looked at.
+    pub(super) fn waiting_until(&self) -> Option<Moment> {
+        let first = self.waiting.front()?;
+        let patience = self.settings.first_map_wait.min(self.settings.record_ttl);
+        Some(first.accepted.after(patience))
+    }
+
+    /// Records that have waited too long for the first map travel alone, which is safe in any shard.
+    pub(super) fn release_waiting(&mut self, now: Moment) {
+        if self.waiting_until().is_some_and(|until| until <= now) {
+            self.set_lanes(now, vec![lane_without_map()]);
+        }
+    }
+
+    /// Takes new lanes into use. Lanes whose shard stays are kept; the records of the others are routed anew, in order.
+    pub(super) fn set_lanes(&mut self, now: Moment, mut lanes: Vec<Lane<T>>) {
+        let mut homeless = Vec::new();
+        for old in std::mem::take(&mut self.lanes) {
+            let stays = |lane: &&mut Lane<T>| lane.shard == old.shard && lane.range == old.range;
+            match lanes.iter_mut().find(stays) {
+                Some(lane) => *lane = old,
+                None => homeless.extend(old.into_records()),
+            }
+        }
+        self.lanes = lanes;
+        self.wakes.clear();
+        for lane in 0..self.lanes.len() {
+            self.lanes[lane].wake = None;
+            self.rewake(lane);
+        }
+        for (held, due) in homeless {
+            let lane = self.lane_of(held.hash_key);
+            self.push(now, lane, held, due);
+        }
+        for held in std::mem::take(&mut self.waiting) {
+            self.route(now, held);
+        }
+    }
+}
+
+struct Batch<T> {
+    entries: Vec<Entry<T>>,
+    bytes: usize,
+    full: bool,
+}
+
+impl<T> Batch<T> {
+    /// An entry that is larger than a request is meant to be still travels, alone.
+    fn has_room(&self, entry: &Entry<T>, most_entries: usize, most_bytes: usize) -> bool {
+        self.entries.is_empty()
+            || (self.entries.len() < most_entries && self.bytes + entry.size() <= most_bytes)
+    }
+}

@@ -1,0 +1,164 @@
+//! The records on their way to one shard.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use fastrand::Rng;
+use shardflow_core::{HashKeyRange, ShardId};
+
+use super::held::Held;
+use super::pack::{Bundle, Entry, Packer};
+use crate::Moment;
+use crate::backoff::Backoff;
+
+/// The lane of one shard, or of the whole hash space while no shard is known.
+#[derive(Debug)]
+pub(super) struct Lane<T> {
+    pub(super) shard: Option<ShardId>,
+    pub(super) range: HashKeyRange,
+    open: Option<Bundle<T>>,
+    ready: VecDeque<Entry<T>>,
+    ready_bytes: usize,
+    backoff: Backoff,
+    not_before: Moment,
+    /// Where the pipeline has it in its order of wakes.
+    pub(super) wake: Option<Moment>,
+}
+
+/// When a lane's entries are sent although they are not due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Haste {
+    /// How long a full entry waits for company.
+    pub(super) company: Duration,
+    /// As many entries as one request takes.
+    pub(super) entries: usize,
+}
+
+impl<T> Lane<T> {
+    /// Bytes of one lane that set off a request: more at once would come upon the shard as a burst. The KPL's number.
+    const BURST: usize = 256 << 10;
+
+    pub(super) fn new(shard: Option<ShardId>, range: HashKeyRange) -> Self {
+        Self {
+            shard,
+            range,
+            open: None,
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            // A shard's buckets refill within a second; a long wait after a short burst would waste them.
+            backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(2)),
+            not_before: Moment::START,
+            wake: None,
+        }
+    }
+
+    /// Adds a record behind all others.
+    pub(super) fn push(
+        &mut self,
+        packer: &mut Packer,
+        haste: Haste,
+        now: Moment,
+        held: Held<T>,
+        due: Moment,
+    ) {
+        if !packer.packs(self.shard.as_ref()) {
+            let entry = Packer::alone(held, due, self.shard.as_ref(), self.range);
+            self.enqueue(entry, haste, now);
+        } else if let Some(full) = packer.add(&mut self.open, held, due) {
+            let mut entry = packer.close(full, self.shard.as_ref(), self.range);
+            entry.due = entry.due.min(now.after(haste.company));
+            self.enqueue(entry, haste, now);
+        }
+    }
+
+    fn enqueue(&mut self, entry: Entry<T>, haste: Haste, now: Moment) {
+        self.ready_bytes += entry.size();
+        self.ready.push_back(entry);
+        if (self.ready_bytes >= Self::BURST || self.ready.len() >= haste.entries)
+            && let Some(front) = self.ready.front_mut()
+        {
+            front.due = front.due.min(now);
+        }
+    }
+
+    /// Puts entries before all others, in their order, to be sent as soon as the lane may.
+    pub(super) fn push_front(&mut self, now: Moment, entries: impl DoubleEndedIterator<Item = Entry<T>>) {
+        for mut entry in entries.rev() {
+            entry.due = now;
+            self.ready_bytes += entry.size();
+            self.ready.push_front(entry);
+        }
+    }
+
+    /// Puts records before all others, packed anew.
+    pub(super) fn push_records_front(&mut self, packer: &mut Packer, now: Moment, records: Vec<Held<T>>) {
+        let mut entries = Vec::new();
+        let mut open = None;
+        for held in records {
+            if !packer.packs(self.shard.as_ref()) {
+                entries.push(Packer::alone(held, now, self.shard.as_ref(), self.range));
+            } else if let Some(full) = packer.add(&mut open, held, now) {
+                entries.push(packer.close(full, self.shard.as_ref(), self.range));
+            }
+        }
+        if let Some(last) = open {
+            entries.push(packer.close(last, self.shard.as_ref(), self.range));
+        }
+        self.push_front(now, entries.into_iter());
+    }
+
+    /// Takes the first entry of a lane that is due: one that is ready or, behind those, what is being packed if that is
+    /// due by `horizon` itself.
+    pub(super) fn pop(&mut self, packer: &mut Packer, now: Moment, horizon: Moment) -> Option<Entry<T>> {
+        if self.not_before > now {
+            return None;
+        }
+        if let Some(entry) = self.ready.pop_front() {
+            self.ready_bytes -= entry.size();
+            return Some(entry);
+        }
+        let due = self.open.take_if(|open| open.due <= horizon)?;
+        Some(packer.close(due, self.shard.as_ref(), self.range))
+    }
+
+    /// Gives back an entry that found no room in a request.
+    pub(super) fn unpop(&mut self, entry: Entry<T>) {
+        self.ready_bytes += entry.size();
+        self.ready.push_front(entry);
+    }
+
+    /// When something in it is to be sent; nothing if it is empty.
+    pub(super) fn due(&self) -> Option<Moment> {
+        let due = match self.ready.front() {
+            Some(front) => front.due,
+            None => self.open.as_ref()?.due,
+        };
+        Some(due.max(self.not_before))
+    }
+
+    /// Makes all that it has due now.
+    pub(super) fn hurry(&mut self, now: Moment) {
+        if let Some(front) = self.ready.front_mut() {
+            front.due = front.due.min(now);
+        }
+        if let Some(open) = &mut self.open {
+            open.due = open.due.min(now);
+        }
+    }
+
+    /// The shard did not take something: leave it alone for a while.
+    pub(super) fn failed(&mut self, now: Moment, rng: &mut Rng) {
+        self.not_before = self.not_before.max(now.after(self.backoff.fail(rng)));
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        self.backoff.succeed();
+    }
+
+    /// All its records, in order.
+    pub(super) fn into_records(self) -> impl Iterator<Item = (Held<T>, Moment)> {
+        let ready = self.ready.into_iter().map(|entry| (entry.due, entry.records));
+        let open = self.open.into_iter().map(|open| (open.due, open.into_records()));
+        ready.chain(open).flat_map(|(due, records)| records.into_iter().map(move |held| (held, due)))
+    }
+}

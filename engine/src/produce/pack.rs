@@ -1,0 +1,141 @@
+//! Turning records into entries.
+
+use shardflow_core::aggregation::{AggregateSize, Aggregator, Packed};
+use shardflow_core::{HashKey, HashKeyRange, PartitionKey, ShardId};
+
+use super::Settings;
+use super::held::Held;
+use crate::Moment;
+
+/// One Kinesis record with the user records that it carries.
+#[derive(Debug)]
+pub(super) struct Entry<T> {
+    pub(super) packed: Packed,
+    pub(super) records: Vec<Held<T>>,
+    /// When it is to be sent.
+    pub(super) due: Moment,
+    /// When its oldest record was accepted.
+    pub(super) oldest: Moment,
+    /// The shard that it was packed for, if the map named one, and that shard's range.
+    pub(super) shard: Option<ShardId>,
+    pub(super) range: HashKeyRange,
+}
+
+impl<T> Entry<T> {
+    /// What it counts in a request: the service counts data and partition key.
+    pub(super) fn size(&self) -> usize {
+        self.packed.data.len() + self.packed.partition_key.as_bytes().len()
+    }
+
+    pub(super) fn partition_key(&self) -> &PartitionKey {
+        &self.packed.partition_key
+    }
+
+    pub(super) fn hash_key(&self) -> HashKey {
+        self.packed.explicit_hash_key
+    }
+}
+
+/// Records that are being packed into one entry.
+#[derive(Debug)]
+pub(super) struct Bundle<T> {
+    /// Holds all of the records; nothing when there is one that shares with no other.
+    aggregator: Option<Aggregator>,
+    records: Vec<Held<T>>,
+    oldest: Moment,
+    pub(super) due: Moment,
+}
+
+impl<T> Bundle<T> {
+    pub(super) fn into_records(self) -> Vec<Held<T>> {
+        self.records
+    }
+}
+
+/// Packs, and keeps the buffers of what has been packed for the next ones.
+#[derive(Debug)]
+pub(super) struct Packer {
+    size: Option<AggregateSize>,
+    most_records: usize,
+    spare: Vec<Aggregator>,
+}
+
+impl Packer {
+    /// Buffers kept for later use. Each has the size of an aggregate.
+    const SPARE: usize = 16;
+
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { size: settings.aggregate, most_records: settings.aggregate_records, spare: Vec::new() }
+    }
+
+    /// Adds a record to the open bundle of a lane. If it does not fit, the bundle comes back to be closed, and the
+    /// record opens a new one.
+    pub(super) fn add<T>(
+        &mut self,
+        open: &mut Option<Bundle<T>>,
+        held: Held<T>,
+        due: Moment,
+    ) -> Option<Bundle<T>> {
+        if let Some(Bundle { aggregator: Some(aggregator), records, oldest, due: earliest }) = open
+            && records.len() < self.most_records
+            && aggregator.try_push(&held.record).is_ok()
+        {
+            *oldest = held.accepted.min(*oldest);
+            *earliest = due.min(*earliest);
+            records.push(held);
+            return None;
+        }
+        open.replace(self.open(held, due))
+    }
+
+    /// A bundle of one record. It is open to others only if it fits into an aggregate at all.
+    fn open<T>(&mut self, held: Held<T>, due: Moment) -> Bundle<T> {
+        let mut aggregator = self.size.map(|size| self.spare.pop().unwrap_or_else(|| Aggregator::new(size)));
+        if let Some(unused) = aggregator.take_if(|aggregator| aggregator.try_push(&held.record).is_err()) {
+            self.keep(unused);
+        }
+        Bundle { aggregator, oldest: held.accepted, due, records: vec![held] }
+    }
+
+    /// Makes an entry of a bundle.
+    pub(super) fn close<T>(
+        &mut self,
+        bundle: Bundle<T>,
+        shard: Option<&ShardId>,
+        range: HashKeyRange,
+    ) -> Entry<T> {
+        let Bundle { aggregator, records, oldest, due } = bundle;
+        let packed = aggregator.and_then(|mut aggregator| {
+            let packed = aggregator.finish();
+            self.keep(aggregator);
+            packed
+        });
+        let packed = packed.unwrap_or_else(|| {
+            Packed::alone(&records.first().expect("a bundle is opened by its first record").record)
+        });
+        Entry { packed, records, due, oldest, shard: shard.cloned(), range }
+    }
+
+    /// An entry of a single record that shares with no other.
+    pub(super) fn alone<T>(
+        held: Held<T>,
+        due: Moment,
+        shard: Option<&ShardId>,
+        range: HashKeyRange,
+    ) -> Entry<T> {
+        let packed = Packed::alone(&held.record);
+        Entry { packed, oldest: held.accepted, due, records: vec![held], shard: shard.cloned(), range }
+    }
+
+    /// Whether records of a shard share entries. Those whose shard is not known must not: a KCL drops an aggregate
+    /// that holds a record of another shard.
+    pub(super) fn packs(&self, shard: Option<&ShardId>) -> bool {
+        self.size.is_some() && shard.is_some()
+    }
+
+    fn keep(&mut self, aggregator: Aggregator) {
+        if self.spare.len() < Self::SPARE {
+            self.spare.push(aggregator);
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The machine itself: what it is given, what it asks for, and where its records are.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use fastrand::Rng;
+use shardflow_core::{
+    Attempt, Fate, HashKey, HashKeyRange, PartitionKey, Record, SequenceNumber, Shard, ShardId,
+};
+
+use super::epochs::{Epochs, FlushId};
+use super::held::{Held, Trail};
+use super::lane::{Haste, Lane};
+use super::pack::{Entry, Packer};
+use super::shard_map::ShardMap;
+use super::{Ordering, Settings};
+use crate::request::RequestIds;
+use crate::{Failure, Moment, RequestId};
+
+/// Everything that is decided about the records of one stream.
+///
+/// `T` is the caller's own mark on a record, given back when the record settles; the pipeline does not look at it.
+#[derive(Debug)]
+pub struct Pipeline<T> {
+    pub(super) settings: Settings,
+    pub(super) rng: Rng,
+    pub(super) map: ShardMap,
+    /// Records that came before the first map.
+    pub(super) waiting: VecDeque<Held<T>>,
+    /// One lane an open shard, in the order of their ranges; none before the first map.
+    pub(super) lanes: Vec<Lane<T>>,
+    /// The lanes that have something to send, by when. Changed only when a lane's first entry changes, so that a put
+    /// costs no more with a thousand shards than with one.
+    pub(super) wakes: BTreeSet<(Moment, usize)>,
+    pub(super) packer: Packer,
+    /// Parts of a request that was refused as a whole, to be sent by themselves.
+    pub(super) isolated: VecDeque<Vec<Entry<T>>>,
+    pub(super) flights: BTreeMap<RequestId, Flight<T>>,
+    /// Aggregates that were taken by a shard that is not in the map.
+    pub(super) unjudged: Vec<(Entry<T>, Placed, Moment)>,
+    pub(super) epochs: Epochs,
+    pub(super) held_bytes: usize,
+    pub(super) ids: RequestIds,
+    pub(super) requests: VecDeque<(RequestId, Request)>,
+    pub(super) events: VecDeque<Event<T>>,
+}
+
+/// A PutRecords request that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Flight<T> {
+    pub(super) entries: Vec<Entry<T>>,
+    pub(super) sent: Moment,
+}
+
+impl<T> Pipeline<T> {
+    /// A pipeline without records. The seed decides the waits between tries, and nothing else.
+    #[must_use]
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            rng: Rng::with_seed(seed),
+            map: ShardMap::new(),
+            waiting: VecDeque::new(),
+            lanes: Vec::new(),
+            wakes: BTreeSet::new(),
+            packer: Packer::new(&settings),
+            isolated: VecDeque::new(),
+            flights: BTreeMap::new(),
+            unjudged: Vec::new(),
+            epochs: Epochs::default(),
+            held_bytes: 0,
+            ids: RequestIds::default(),
+            requests: VecDeque::new(),
+            events: VecDeque::new(),
+            settings,
+        }
+    }
+
+    // What the application wants.
+
+    /// Accepts a record. `hash_key` is the record's [`Record::hash_key`], which is computed where there is most time for
+    /// it.
+    pub fn put(&mut self, now: Moment, record: Record, hash_key: HashKey, tag: T) {
+        self.held_bytes += Settings::cost(&record);
+        let epoch = self.epochs.accept();
+        let held = Held { record, hash_key, tag, accepted: now, epoch, trail: Trail::default() };
+        if self.lanes.is_empty() {
+            self.map.want_first(now);
+            self.waiting.push_back(held);
+            self.refresh_map(now);
+        } else {
+            self.route(now, held);
+            self.collect(now);
+        }
+    }
+
+    /// Sends what is held without waiting for company. [`Event::Flushed`] follows when all that was accepted before is
+    /// settled.
+    pub fn flush(&mut self, now: Moment) -> FlushId {
+        let id = self.epochs.flush();
+        for lane in 0..self.lanes.len() {
+            self.lanes[lane].hurry(now);
+            self.rewake(lane);
+        }
+        self.collect(now);
+        self.tell_flushes();
+        id
+    }
+
+    /// Gives every record back that is not settled. Requests under way are not waited for.
+    pub fn abandon(&mut self, now: Moment) {
+        let flights = std::mem::take(&mut self.flights);
+        let in_flight = flights.into_values().flat_map(|flight| {
+            let failure =
+                Failure::unknown("Abandoned", "given up while a request that carries it is under way");
+            flight.entries.into_iter().map(move |entry| (entry, flight.sent, failure.clone()))
+        });
+        let unjudged = std::mem::take(&mut self.unjudged).into_iter().map(|(entry, placed, sent)| {
+            let message =
+                format!("taken by {}, which may not be the shard of all its records", placed.shard_id);
+            (entry, sent, Failure::unknown("Misplaced", message))
+        });
+        let mut records: Vec<Held<T>> = Vec::new();
+        for (mut entry, sent, failure) in in_flight.chain(unjudged).collect::<Vec<_>>() {
+            Trail::note(&mut entry.records, sent, now, &failure);
+            records.append(&mut entry.records);
+        }
+        records
+            .extend(std::mem::take(&mut self.isolated).into_iter().flatten().flat_map(|entry| entry.records));
+        records.extend(
+            std::mem::take(&mut self.lanes).into_iter().flat_map(Lane::into_records).map(|(held, _)| held),
+        );
+        records.extend(std::mem::take(&mut self.waiting));
+        self.wakes.clear();
+        self.requests.clear();
+        for held in records {
+            self.settle_failed(held, |record, attempts| Outcome::Abandoned { record, attempts });
+        }
+        self.tell_flushes();
+    }
+
+    // What happened.
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Moment) {
+        self.refresh_map(now);
+        self.release_waiting(now);
+        self.release_unjudged(now);
+        self.collect(now);
+        self.tell_flushes();
+    }
+
+    /// A request was answered, or given up.
+    pub fn handle_answer(&mut self, now: Moment, id: RequestId, answer: Answer) {
+        if self.map.is_answer(id) {
+            match answer {
+                Answer::Shards(shards) => self.map_loaded(now, shards),
+                Answer::Put(_) => {
+                    self.map_failed(now, &Failure::refused("Unreadable", "an answer of another kind"));
+                }
+                Answer::Failed(failure) => self.map_failed(now, &failure),
+            }
+        } else if let Some(flight) = self.flights.remove(&id) {
+            match answer {
+                Answer::Put(results) => self.put_answered(now, flight, results),
+                Answer::Shards(_) => {
+                    let failure = Failure::unknown("Unreadable", "an answer of another kind");
+                    self.put_failed(now, flight, &failure);
+                }
+                Answer::Failed(failure) => self.put_failed(now, flight, &failure),
+            }
+            self.unblock();
+        }
+        self.refresh_map(now);
+        self.release_waiting(now);
+        self.release_unjudged(now);
+        self.collect(now);
+        self.tell_flushes();
+    }
+
+    // What to do about it.
+
+    /// The next request to carry out.
+    pub fn poll_request(&mut self) -> Option<(RequestId, Request)> {
+        self.requests.pop_front()
+    }
+
+    /// The next thing to tell.
+    pub fn poll_event(&mut self) -> Option<Event<T>> {
+        self.events.pop_front()
+    }
+
+    /// When `handle_timeout` must be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Moment> {
+        let lanes = self.wakes.first().filter(|_| self.has_free_flight()).map(|&(at, _)| at);
+        [lanes, self.map.due(), self.waiting_until(), self.unjudged_until()].into_iter().flatten().min()
+    }
+
+    // What is so.
+
+    /// Bytes of all records that are not settled, each counted as [`Settings::cost`].
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Whether every accepted record is settled.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.held_bytes == 0
+    }
+
+    // The way in.
+
+    /// Puts a record into the lane of its shard.
+    pub(super) fn route(&mut self, now: Moment, held: Held<T>) {
+        // What a flush already waits for does not wait for company.
+        let due =
+            if held.epoch < self.epochs.present() { now } else { held.accepted.after(self.settings.linger) };
+        let lane = self.lane_of(held.hash_key);
+        self.push(now, lane, held, due);
+    }
+
+    pub(super) fn push(&mut self, now: Moment, lane: usize, held: Held<T>, due: Moment) {
+        let haste = Haste { company: self.settings.company(), entries: self.settings.request_entries };
+        self.lanes[lane].push(&mut self.packer, haste, now, held, due);
+        self.rewake(lane);
+    }
+
+    /// The lane that owns the key. Lanes cover the hash space; where a map had a gap, the next one takes it.
+    pub(super) fn lane_of(&self, key: HashKey) -> usize {
+        self.lanes.partition_point(|lane| lane.range.end() < key).min(self.lanes.len() - 1)
+    }
+
+    /// Keeps the order of wakes true after a lane has changed.
+    pub(super) fn rewake(&mut self, lane: usize) {
+        let wake = self.lanes[lane].due().filter(|_| !self.is_blocked(lane));
+        let before = std::mem::replace(&mut self.lanes[lane].wake, wake);
+        if before != wake {
+            if let Some(before) = before {
+                self.wakes.remove(&(before, lane));
+            }
+            if let Some(wake) = wake {
+                self.wakes.insert((wake, lane));
+            }
+        }
+    }
+
+    /// Whether the lane's order forbids sending: something of its keys is under way.
+    pub(super) fn is_blocked(&self, lane: usize) -> bool {
+        match self.settings.ordering {
+            Ordering::None => false,
+            Ordering::PerKey => {
+                let range = self.lanes[lane].range;
+                let mut under_way = self
+                    .flights
+                    .values()
+                    .flat_map(|flight| &flight.entries)
+                    .chain(self.isolated.iter().flatten())
+                    .chain(self.unjudged.iter().map(|(entry, ..)| entry));
+                under_way.any(|entry| entry.range.overlaps(&range))
+            }
+        }
+    }
+
+    pub(super) fn has_free_flight(&self) -> bool {
+        self.flights.len() < self.settings.requests_in_flight
+    }
+
+    /// After an answer, lanes that had to wait for it may send.
+    pub(super) fn unblock(&mut self) {
+        match self.settings.ordering {
+            Ordering::None => {}
+            Ordering::PerKey => (0..self.lanes.len()).for_each(|lane| self.rewake(lane)),
+        }
+    }
+}
+
+/// What a pipeline asks for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Request {
+    /// List the stream's shards, all pages; those that are open suffice.
+    ListShards,
+    /// Put these entries.
+    PutRecords(Vec<PutEntry>),
+}
+
+/// One entry of a PutRecords request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PutEntry {
+    /// Its partition key.
+    pub partition_key: PartitionKey,
+    /// The hash key that decides its shard.
+    pub explicit_hash_key: HashKey,
+    /// Its data.
+    pub data: Bytes,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The shards.
+    Shards(Vec<Shard>),
+    /// What became of each entry, in the order of the request.
+    Put(Vec<Result<Placed, Failure>>),
+    /// The request failed as a whole.
+    Failed(Failure),
+}
+
+/// Where an entry was put.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Placed {
+    /// The shard that took it.
+    pub shard_id: ShardId,
+    /// Its place there.
+    pub sequence_number: SequenceNumber,
+}
+
+/// What a pipeline tells.
+#[derive(Clone, Debug)]
+pub enum Event<T> {
+    /// A record is settled.
+    Settled {
+        /// Whose it is.
+        tag: T,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// All records accepted before a flush are settled.
+    Flushed {
+        /// The flush.
+        id: FlushId,
+        /// How many of those accepted since the flush before were not delivered.
+        failed: u64,
+    },
+}
+
+/// What became of a record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It is in the stream.
+    Delivered {
+        /// Where.
+        placed: Placed,
+        /// Its index in its aggregate; `None` if it travelled alone.
+        sub_sequence_number: Option<u64>,
+        /// Tries that it took, this one included.
+        attempts: u32,
+    },
+    /// Its time to live ran out.
+    Expired {
+        /// The record.
+        record: Record,
+        /// What was tried.
+        attempts: Vec<Attempt>,
+    },
+    /// The service does not take it.
+    Refused {
+        /// The record.
+        record: Record,
+        /// What was tried; the last one says why.
+        attempts: Vec<Attempt>,
+    },
+    /// It was given up with everything else.
+    Abandoned {
+        /// The record.
+        record: Record,
+        /// What was tried.
+        attempts: Vec<Attempt>,
+    },
+}
+
+impl Outcome {
+    /// What is known of the record's fate.
+    #[must_use]
+    pub fn fate(&self) -> Option<Fate> {
+        match self {
+            Self::Delivered { .. } => None,
+            Self::Expired { attempts, .. }
+            | Self::Refused { attempts, .. }
+            | Self::Abandoned { attempts, .. } => {
+                Some(attempts.iter().map(|attempt| attempt.fate).max().unwrap_or(Fate::Absent))
+            }
+        }
+    }
+}
+
+/// The lanes of a pipeline that knows no shard: one, for the whole space.
+pub(super) fn lane_without_map<T>() -> Lane<T> {
+    Lane::new(None, HashKeyRange::ALL)
+}

@@ -1,0 +1,266 @@
+//! What answers mean: delivered, once more, or never.
+
+use std::collections::BTreeMap;
+
+use shardflow_core::{Attempt, Record, Shard};
+
+use super::Settings;
+use super::held::{Held, Trail};
+use super::lane::Lane;
+use super::pack::Entry;
+use super::pipeline::{Event, Flight, Outcome, Pipeline, Placed, Request};
+use crate::{Failure, Moment, Verdict};
+
+impl<T> Pipeline<T> {
+    /// A request was answered entry by entry.
+    pub(super) fn put_answered(
+        &mut self,
+        now: Moment,
+        flight: Flight<T>,
+        results: Vec<Result<Placed, Failure>>,
+    ) {
+        if results.len() != flight.entries.len() {
+            let message = format!("{} results for {} entries", results.len(), flight.entries.len());
+            return self.put_failed(now, flight, &Failure::unknown("Unreadable", message));
+        }
+        let mut again = Vec::new();
+        for (entry, result) in flight.entries.into_iter().zip(results) {
+            match result {
+                Ok(placed) => again.extend(self.judge(now, entry, placed, flight.sent)),
+                Err(failure) => match failure.verdict() {
+                    Verdict::Refuse | Verdict::Isolate => self.refuse(now, entry, flight.sent, &failure),
+                    Verdict::Retry | Verdict::Throttled => {
+                        self.slow_down(now, &entry);
+                        again.extend(self.note(now, entry, flight.sent, &failure));
+                    }
+                },
+            }
+        }
+        self.send_again(now, again);
+    }
+
+    /// A request failed as a whole.
+    pub(super) fn put_failed(&mut self, now: Moment, mut flight: Flight<T>, failure: &Failure) {
+        match failure.verdict() {
+            Verdict::Refuse => {
+                for entry in flight.entries {
+                    self.refuse(now, entry, flight.sent, failure);
+                }
+            }
+            // One entry that the service does not take fails all that travel with it: part them until it is alone.
+            Verdict::Isolate if flight.entries.len() > 1 => {
+                let second = flight.entries.split_off(flight.entries.len() / 2);
+                self.isolated.extend([flight.entries, second]);
+            }
+            Verdict::Isolate => {
+                for entry in flight.entries {
+                    self.refuse(now, entry, flight.sent, failure);
+                }
+            }
+            Verdict::Retry | Verdict::Throttled => {
+                let mut again = Vec::new();
+                for entry in flight.entries {
+                    self.slow_down(now, &entry);
+                    again.extend(self.note(now, entry, flight.sent, failure));
+                }
+                self.send_again(now, again);
+            }
+        }
+    }
+
+    /// An entry was taken by a shard. Gives it back if it must be sent again.
+    fn judge(&mut self, now: Moment, entry: Entry<T>, placed: Placed, sent: Moment) -> Option<Entry<T>> {
+        let as_predicted = entry.shard.as_ref() == Some(&placed.shard_id);
+        if as_predicted && let Some(lane) = self.lane_for(&entry) {
+            self.lanes[lane].succeeded();
+        }
+        if !as_predicted && entry.shard.is_some() {
+            self.map.contradicted(sent);
+        }
+        if as_predicted || entry.records.len() == 1 {
+            self.deliver(entry, &placed);
+            return None;
+        }
+        let Some(range) = self.map.range_of(&placed.shard_id) else {
+            self.unjudged.push((entry, placed, sent));
+            return None;
+        };
+        if entry.records.iter().all(|held| range.contains(held.hash_key)) {
+            self.deliver(entry, &placed);
+            return None;
+        }
+        self.misplaced(now, entry, &placed, sent)
+    }
+
+    /// When aggregates whose shard the map does not know must be given up.
+    pub(super) fn unjudged_until(&self) -> Option<Moment> {
+        self.unjudged.iter().map(|(entry, ..)| entry.oldest.after(self.settings.record_ttl)).min()
+    }
+
+    /// No map has told in time where an aggregate went: what is too old of it is given back, the rest is sent again.
+    pub(super) fn release_unjudged(&mut self, now: Moment) {
+        if self.unjudged_until().is_none_or(|until| until > now) {
+            return;
+        }
+        let mut again = Vec::new();
+        for (entry, placed, sent) in std::mem::take(&mut self.unjudged) {
+            if now.since(entry.oldest) < self.settings.record_ttl {
+                self.unjudged.push((entry, placed, sent));
+            } else {
+                again.extend(self.misplaced(now, entry, &placed, sent));
+            }
+        }
+        self.send_again(now, again);
+        self.unblock();
+    }
+
+    /// A KCL will drop this aggregate, so none of its records counts as delivered.
+    fn misplaced(&mut self, now: Moment, entry: Entry<T>, placed: &Placed, sent: Moment) -> Option<Entry<T>> {
+        let message = format!("{} took an aggregate that holds records of another shard", placed.shard_id);
+        // Readers that do not look at hash ranges will deliver it, so it is not certain to be absent.
+        self.note(now, entry, sent, &Failure::unknown("Misplaced", message))
+    }
+
+    fn deliver(&mut self, entry: Entry<T>, placed: &Placed) {
+        let alone = entry.records.len() == 1;
+        for (index, held) in (0..).zip(entry.records) {
+            let outcome = Outcome::Delivered {
+                placed: placed.clone(),
+                sub_sequence_number: (!alone).then_some(index),
+                attempts: held.trail.len() + 1,
+            };
+            self.settle(held, outcome);
+        }
+    }
+
+    fn refuse(&mut self, now: Moment, mut entry: Entry<T>, sent: Moment, failure: &Failure) {
+        Trail::note(&mut entry.records, sent, now, failure);
+        for held in entry.records {
+            self.settle_failed(held, |record, attempts| Outcome::Refused { record, attempts });
+        }
+    }
+
+    /// Notes a failed try. What is left of the entry comes back to be sent again.
+    fn note(
+        &mut self,
+        now: Moment,
+        mut entry: Entry<T>,
+        sent: Moment,
+        failure: &Failure,
+    ) -> Option<Entry<T>> {
+        Trail::note(&mut entry.records, sent, now, failure);
+        if now.since(entry.oldest) < self.settings.record_ttl {
+            return Some(entry);
+        }
+        let records = self.drop_expired(now, std::mem::take(&mut entry.records));
+        // It no longer is what was packed; a shard of none makes it be packed anew.
+        (!records.is_empty()).then(|| Entry { records, shard: None, ..entry })
+    }
+
+    /// Puts entries back at the front of their lanes. One whose lane is still there goes as it was packed, the records
+    /// of the others are packed anew for the shards that own them now.
+    fn send_again(&mut self, now: Moment, entries: Vec<Entry<T>>) {
+        let mut whole: BTreeMap<usize, Vec<Entry<T>>> = BTreeMap::new();
+        let mut loose: BTreeMap<usize, Vec<Held<T>>> = BTreeMap::new();
+        for entry in entries {
+            match self.lane_for(&entry) {
+                Some(lane) => whole.entry(lane).or_default().push(entry),
+                None => {
+                    for held in entry.records {
+                        loose.entry(self.lane_of(held.hash_key)).or_default().push(held);
+                    }
+                }
+            }
+        }
+        for (lane, entries) in whole {
+            self.lanes[lane].push_front(now, entries.into_iter());
+            self.rewake(lane);
+        }
+        for (lane, records) in loose {
+            self.lanes[lane].push_records_front(&mut self.packer, now, records);
+            self.rewake(lane);
+        }
+    }
+
+    fn slow_down(&mut self, now: Moment, entry: &Entry<T>) {
+        let lane = self.lane_of(entry.hash_key());
+        self.lanes[lane].failed(now, &mut self.rng);
+    }
+
+    /// The lane that an entry was packed for, if it is still there with the same range.
+    fn lane_for(&self, entry: &Entry<T>) -> Option<usize> {
+        entry.shard.as_ref()?;
+        let lane = self.lane_of(entry.range.start());
+        let Lane { shard, range, .. } = &self.lanes[lane];
+        (*shard == entry.shard && *range == entry.range).then_some(lane)
+    }
+
+    // The shard map.
+
+    /// Asks for the map when it is time.
+    pub(super) fn refresh_map(&mut self, now: Moment) {
+        if self.map.is_due(now) {
+            let id = self.ids.next();
+            self.map.asking(id, now);
+            self.requests.push_back((id, Request::ListShards));
+        }
+    }
+
+    pub(super) fn map_loaded(&mut self, now: Moment, shards: Vec<Shard>) {
+        let Some(open) = self.map.loaded(now, shards, self.settings.map_age, &mut self.rng) else { return };
+        let lanes = open.into_iter().map(|(range, shard)| Lane::new(Some(shard), range)).collect();
+        self.set_lanes(now, lanes);
+        let mut again = Vec::new();
+        for (entry, placed, sent) in std::mem::take(&mut self.unjudged) {
+            match self.map.range_of(&placed.shard_id) {
+                Some(range) if entry.records.iter().all(|held| range.contains(held.hash_key)) => {
+                    self.deliver(entry, &placed);
+                }
+                // Not known even now: closed again already. To send it once more is safe.
+                _ => again.extend(self.misplaced(now, entry, &placed, sent)),
+            }
+        }
+        self.send_again(now, again);
+        self.unblock();
+    }
+
+    pub(super) fn map_failed(&mut self, now: Moment, failure: &Failure) {
+        self.map.failed(now, &mut self.rng);
+        // Without any map, a stream that is not there or not allowed is told to those who wait; later on, PutRecords
+        // tells it itself, and what is known of the shards serves on.
+        match failure.verdict() {
+            Verdict::Refuse | Verdict::Isolate => {
+                for mut held in std::mem::take(&mut self.waiting) {
+                    let accepted = held.accepted;
+                    Trail::note(std::slice::from_mut(&mut held), accepted, now, failure);
+                    self.settle_failed(held, |record, attempts| Outcome::Refused { record, attempts });
+                }
+            }
+            Verdict::Retry | Verdict::Throttled => {}
+        }
+    }
+
+    // The way out.
+
+    pub(super) fn settle_failed(
+        &mut self,
+        held: Held<T>,
+        outcome: impl FnOnce(Record, Vec<Attempt>) -> Outcome,
+    ) {
+        let attempts = held.trail.attempts(held.accepted);
+        let outcome = outcome(held.record.clone(), attempts);
+        self.settle(held, outcome);
+    }
+
+    fn settle(&mut self, held: Held<T>, outcome: Outcome) {
+        self.held_bytes -= Settings::cost(&held.record);
+        self.epochs.settle(held.epoch, !matches!(outcome, Outcome::Delivered { .. }));
+        self.events.push_back(Event::Settled { tag: held.tag, outcome });
+    }
+
+    pub(super) fn tell_flushes(&mut self) {
+        while let Some((id, failed)) = self.epochs.next_done() {
+            self.events.push_back(Event::Flushed { id, failed });
+        }
+    }
+}
