@@ -8,7 +8,7 @@
 //! # The contract
 //!
 //! The machines are [`produce::Pipeline`] for one stream that is written, [`lease::Coordinator`] for the leases of one
-//! worker, and [`consume::ShardLife`] for one shard that is read. All have the same four kinds of methods:
+//! worker, and `consume::ShardLife` for one shard that is read. All have the same four kinds of methods:
 //!
 //! - *what happened*: `handle_timeout`, `handle_answer`;
 //! - *what the application wants*: `put`, `flush`, `checkpoint`, `stop`, …;
@@ -32,9 +32,11 @@
 
 mod backoff;
 mod failure;
+pub mod lease;
 mod moment;
 pub mod produce;
 mod request;
+pub mod shards;
 
 pub use failure::{Failure, Verdict};
 pub use moment::Moment;

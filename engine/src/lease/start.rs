@@ -1,0 +1,191 @@
+//! A worker's first minutes: the leases that the application needs exist before they are shared out.
+
+use std::collections::VecDeque;
+
+use shardflow_core::{LeaseKey, LeaseRow};
+
+use super::coordinator::{Answer, Coordinator, Event, Family, Pending, Request};
+use super::held::Tenure;
+use crate::shards::{self, ShardFilter};
+use crate::{Failure, Moment, Verdict};
+
+/// How far a worker has come in making sure that every shard has a lease.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// It has not seen the table yet.
+    Looking,
+    /// It asks for the shards; `retry` is when to ask again.
+    Listing {
+        filter: ShardFilter,
+        retry: Option<Moment>,
+    },
+    /// It enters the leases that are missing, some at a time.
+    Creating {
+        left: VecDeque<LeaseRow>,
+        under_way: usize,
+        retry: Option<Moment>,
+    },
+    Done,
+}
+
+impl Start {
+    /// How many leases are entered at once. A new application with 10,000 shards would else send 10,000 requests.
+    const AT_ONCE: usize = 25;
+
+    pub(super) fn retry(&self) -> Option<Moment> {
+        match self {
+            Self::Listing { retry, .. } | Self::Creating { retry, .. } => *retry,
+            Self::Looking | Self::Done => None,
+        }
+    }
+}
+
+impl Coordinator {
+    /// The first look at the table tells which shards must be asked for.
+    pub(super) fn begin_start(&mut self, now: Moment) {
+        if let Start::Looking = self.start {
+            let rows = self.seen.iter().map(|sighting| &sighting.row);
+            let filter = ShardFilter::needed(rows, self.settings.initial_position);
+            self.start = Start::Listing { filter, retry: Some(now) };
+        }
+    }
+
+    pub(super) fn advance_start(&mut self, now: Moment) {
+        match &mut self.start {
+            Start::Listing { filter, retry } => {
+                if retry.take_if(|at| *at <= now).is_some() {
+                    let filter = *filter;
+                    self.send(Pending::Shards, Request::ListShards(filter));
+                }
+            }
+            Start::Creating { left, under_way, retry } => {
+                if retry.is_some_and(|at| at > now) {
+                    return;
+                }
+                *retry = None;
+                let room = Start::AT_ONCE.saturating_sub(*under_way).min(left.len());
+                let rows: Vec<_> = left.drain(..room).collect();
+                *under_way += room;
+                if *under_way == 0 {
+                    self.start = Start::Done;
+                    self.next_look = now;
+                }
+                for row in rows {
+                    self.send(Pending::Create { family: None }, Request::Create(Box::new(row)));
+                }
+            }
+            Start::Looking | Start::Done => {}
+        }
+    }
+
+    pub(super) fn shards_listed(&mut self, now: Moment, answer: Answer) {
+        let Start::Listing { filter, .. } = self.start else { return };
+        match answer {
+            Answer::Shards(listed) => {
+                let rows: Vec<_> = self.seen.iter().map(|sighting| &sighting.row).collect();
+                match shards::plan(&listed, &rows, filter, self.settings.initial_position) {
+                    Ok(left) => {
+                        let left: VecDeque<_> = left.into();
+                        self.start = Start::Creating { left, under_way: 0, retry: None };
+                    }
+                    // Caught in the middle of a reshard: the next answer will be whole.
+                    Err(shards::Incomplete) => {
+                        self.start = Start::Listing { filter, retry: Some(now.after(Self::PAUSE)) };
+                    }
+                }
+            }
+            Answer::Failed(failure) => self.start_failed(now, failure),
+            Answer::Rows(_) | Answer::Written | Answer::Conflict(_) => {
+                self.start_failed(now, Failure::refused("Unreadable", "an answer of another kind"));
+            }
+        }
+    }
+
+    /// Tells what will not get better by itself; tries the rest again.
+    pub(super) fn start_failed(&mut self, now: Moment, failure: Failure) {
+        let again = now.after(Self::PAUSE.mul_f64(1.0 + self.rng.f64()));
+        match &mut self.start {
+            Start::Looking => self.next_look = again,
+            Start::Listing { retry, .. } | Start::Creating { retry, .. } => *retry = Some(again),
+            Start::Done => return,
+        }
+        match failure.verdict() {
+            Verdict::Refuse | Verdict::Isolate => self.events.push_back(Event::Unable(failure)),
+            Verdict::Retry | Verdict::Throttled => {}
+        }
+    }
+
+    /// A row was entered, or was there already: another worker starts too, or the answer to an earlier try was lost.
+    pub(super) fn created(&mut self, now: Moment, family: Option<(LeaseKey, Tenure)>, answer: Answer) {
+        let failed = match answer {
+            Answer::Failed(failure) => Some(failure),
+            Answer::Written | Answer::Conflict(_) | Answer::Rows(_) | Answer::Shards(_) => None,
+        };
+        match family {
+            Some((key, tenure)) => self.child_created(now, &key, tenure, failed.is_none()),
+            None => {
+                if let Start::Creating { under_way, .. } = &mut self.start {
+                    *under_way -= 1;
+                }
+                if let Some(failure) = failed {
+                    // Which row it was does not matter: the next plan has it again.
+                    self.start = Start::Looking;
+                    self.start_failed(now, failure);
+                }
+            }
+        }
+    }
+
+    // The children of a shard that has ended.
+
+    pub(super) fn advance_families(&mut self, now: Moment) {
+        let due: Vec<_> = self
+            .families
+            .iter()
+            .filter(|(_, family)| family.retry.is_some_and(|at| at <= now))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            let Some(Family { tenure, rows, ids, retry }) = self.families.get_mut(&key) else { continue };
+            *retry = None;
+            let tenure = *tenure;
+            match rows.front().cloned() {
+                Some(row) => {
+                    self.send(
+                        Pending::Create { family: Some((key, tenure)) },
+                        Request::Create(Box::new(row)),
+                    );
+                }
+                None => {
+                    let change = shardflow_core::LeaseChange::Children { children: ids.clone() };
+                    self.send(Pending::Children { key: key.clone(), tenure }, Request::Write { key, change });
+                }
+            }
+        }
+    }
+
+    fn child_created(&mut self, now: Moment, key: &LeaseKey, tenure: Tenure, done: bool) {
+        if let Some(family) = self.families.get_mut(key).filter(|family| family.tenure == tenure) {
+            if done {
+                family.rows.pop_front();
+                family.retry = Some(now);
+            } else {
+                family.retry = Some(now.after(Self::PAUSE));
+            }
+        }
+    }
+
+    pub(super) fn children_noted(&mut self, now: Moment, key: &LeaseKey, tenure: Tenure, answer: Answer) {
+        let Some(family) = self.families.get_mut(key).filter(|family| family.tenure == tenure) else {
+            return;
+        };
+        match answer {
+            // Without a row there is nothing to note it in; the renewal will find that out.
+            Answer::Written | Answer::Conflict(_) | Answer::Rows(_) | Answer::Shards(_) => {
+                self.families.remove(key);
+                self.events.push_back(Event::ChildrenEntered { key: key.clone(), tenure });
+            }
+            Answer::Failed(_) => family.retry = Some(now.after(Self::PAUSE)),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Which leases an application needs: from the shards of the stream and the rows that there are.
+
+mod plan;
+
+pub use plan::{Incomplete, ShardFilter, lease, plan};

@@ -1,0 +1,305 @@
+//! Planning the leases that are missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use shardflow_core::{Checkpoint, HashKey, HashKeyRange, InitialPosition, LeaseRow, Shard, ShardId};
+
+/// Which shards to list.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ShardFilter {
+    /// All that the stream still has.
+    All,
+    /// Those that are open.
+    AtLatest,
+    /// Those that were open at the oldest record.
+    AtTrimHorizon,
+    /// Those that were open at a time.
+    AtTimestamp(SystemTime),
+}
+
+impl ShardFilter {
+    /// The shards that must be known to find the leases that are missing.
+    #[must_use]
+    pub fn needed<'a>(mut rows: impl Iterator<Item = &'a LeaseRow>, position: InitialPosition) -> Self {
+        // Several workers can start at once, so a table that holds nothing but beginnings is as good as empty.
+        if rows.any(|row| row.checkpoint != beginning(position)) {
+            return Self::All;
+        }
+        match position {
+            InitialPosition::TrimHorizon => Self::AtTrimHorizon,
+            InitialPosition::Latest => Self::AtLatest,
+            InitialPosition::AtTimestamp(at) => Self::AtTimestamp(at),
+        }
+    }
+}
+
+/// The shards that were listed leave a part of the hash space to nobody.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Incomplete;
+
+/// The lease of a shard, as it is entered.
+#[must_use]
+pub fn lease(shard: &Shard, checkpoint: Checkpoint) -> LeaseRow {
+    let mut row = LeaseRow::new(shard.id.clone(), checkpoint);
+    row.parents = shard.parents().cloned().collect();
+    row.hash_key_range = Some(shard.hash_key_range);
+    row
+}
+
+/// The leases to be entered, oldest shard first so that a crash in the middle leaves nothing that cannot be mended.
+///
+/// As long as no shard has been begun, every shard of the filter gets one at the initial position. Later, an open shard
+/// without one gets it only if none of its ancestors has one: otherwise it will be entered when its parents end.
+/// Ancestors that were missed are entered instead of it as far back as the initial position asks for. What was missed
+/// is read from its oldest record, since `Latest` counts once per application.
+///
+/// # Errors
+///
+/// When the first shards do not cover the hash space, as can be seen during a reshard.
+pub fn plan(
+    listed: &[Shard],
+    rows: &[&LeaseRow],
+    filter: ShardFilter,
+    position: InitialPosition,
+) -> Result<Vec<LeaseRow>, Incomplete> {
+    let by_id: BTreeMap<&ShardId, &Shard> = listed.iter().map(|shard| (&shard.id, shard)).collect();
+    let planned = match filter {
+        ShardFilter::All => among_rows(&by_id, rows, position),
+        ShardFilter::AtLatest | ShardFilter::AtTrimHorizon | ShardFilter::AtTimestamp(_) => {
+            let mut first = first(&by_id, filter, position)?;
+            first.retain(|shard, _| rows.iter().all(|row| row.shard_id != *shard));
+            first
+        }
+    };
+    let mut planned: Vec<_> =
+        planned.into_iter().filter_map(|(id, checkpoint)| Some((*by_id.get(&id)?, checkpoint))).collect();
+    planned.sort_by(|(a, _), (b, _)| {
+        (&a.starting_sequence_number, &a.id).cmp(&(&b.starting_sequence_number, &b.id))
+    });
+    Ok(planned.into_iter().map(|(shard, checkpoint)| lease(shard, checkpoint)).collect())
+}
+
+type Planned = BTreeMap<ShardId, Checkpoint>;
+
+/// The checkpoint of a shard at which the application starts.
+fn beginning(position: InitialPosition) -> Checkpoint {
+    match position {
+        InitialPosition::TrimHorizon => Checkpoint::TrimHorizon,
+        InitialPosition::Latest => Checkpoint::Latest,
+        InitialPosition::AtTimestamp(_) => Checkpoint::AtTimestamp,
+    }
+}
+
+/// The checkpoint of a shard that the application missed.
+fn missed(position: InitialPosition) -> Checkpoint {
+    match position {
+        InitialPosition::TrimHorizon | InitialPosition::Latest => Checkpoint::TrimHorizon,
+        InitialPosition::AtTimestamp(_) => Checkpoint::AtTimestamp,
+    }
+}
+
+/// The leases of a new application.
+fn first(
+    listed: &BTreeMap<&ShardId, &Shard>,
+    filter: ShardFilter,
+    position: InitialPosition,
+) -> Result<Planned, Incomplete> {
+    // Servers that do not know a filter answer with all shards, so what it means is applied to the answer as well.
+    let fits = |shard: &&Shard| match filter {
+        ShardFilter::AtLatest => shard.is_open(),
+        ShardFilter::All | ShardFilter::AtTrimHorizon | ShardFilter::AtTimestamp(_) => {
+            !shard.parents().any(|parent| listed.contains_key(parent))
+        }
+    };
+    let first: Vec<_> = listed.values().copied().filter(fits).collect();
+    if !tiles(first.iter().map(|shard| shard.hash_key_range)) {
+        return Err(Incomplete);
+    }
+    Ok(first.into_iter().map(|shard| (shard.id.clone(), beginning(position))).collect())
+}
+
+/// Whether the ranges cover the hash space once.
+fn tiles(ranges: impl Iterator<Item = HashKeyRange>) -> bool {
+    let mut ranges: Vec<_> = ranges.collect();
+    ranges.sort();
+    let mut next = Some(HashKey::MIN);
+    for range in ranges {
+        if next != Some(range.start()) {
+            return false;
+        }
+        next = range.next();
+    }
+    next.is_none()
+}
+
+/// The leases that an application with leases lacks.
+fn among_rows(listed: &BTreeMap<&ShardId, &Shard>, rows: &[&LeaseRow], position: InitialPosition) -> Planned {
+    let leased = rows.iter().map(|row| &row.shard_id).collect();
+    let mut search = Search {
+        listed,
+        leased,
+        position,
+        descends: BTreeMap::new(),
+        wanted: BTreeSet::new(),
+        planned: Planned::new(),
+    };
+    for shard in listed.values().filter(|shard| shard.is_open()) {
+        if !search.leased.contains(&shard.id) && !search.descends(shard) {
+            search.planned.insert(shard.id.clone(), missed(position));
+        }
+    }
+    search.planned
+}
+
+struct Search<'a> {
+    listed: &'a BTreeMap<&'a ShardId, &'a Shard>,
+    leased: BTreeSet<&'a ShardId>,
+    position: InitialPosition,
+    /// Whether a shard has a lease or descends from one that has.
+    descends: BTreeMap<ShardId, bool>,
+    /// Shards that would be read if nothing before them is.
+    wanted: BTreeSet<ShardId>,
+    planned: Planned,
+}
+
+impl Search<'_> {
+    /// Whether the shard's records will be reached through a lease that exists or is planned.
+    ///
+    /// A lineage is as deep as the retention is long: a stream of the longest retention that splits or merges every
+    /// hour would be a few thousand deep, which the recursion bears.
+    fn descends(&mut self, shard: &Shard) -> bool {
+        if let Some(&known) = self.descends.get(&shard.id) {
+            return known;
+        }
+        let mut descends = self.leased.contains(&shard.id);
+        if !descends {
+            let parents: Vec<_> = shard.parents().filter_map(|id| self.listed.get(id).copied()).collect();
+            let reached: Vec<_> = parents.iter().map(|parent| self.descends(parent)).collect();
+            descends = reached.contains(&true) || parents.iter().any(|p| self.wanted.contains(&p.id));
+            if descends {
+                // A parent that is reached through its own ancestors is entered when they end.
+                for (parent, _) in parents.iter().zip(&reached).filter(|(_, reached)| !**reached) {
+                    self.planned.entry(parent.id.clone()).or_insert_with(|| missed(self.position));
+                }
+            } else if !matches!(self.position, InitialPosition::Latest) {
+                self.wanted.insert(shard.id.clone());
+            }
+        }
+        self.descends.insert(shard.id.clone(), descends);
+        descends
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn shard(number: u64, parents: &[u64], range: (u128, u128)) -> Shard {
+        let eighth = |n: u128| n * (u128::MAX / 8 + 1);
+        let end = if range.1 == 8 { u128::MAX } else { eighth(range.1) - 1 };
+        let range = HashKeyRange::new(HashKey(eighth(range.0)), HashKey(end)).unwrap();
+        let mut shard = Shard::new(ShardId::numbered(number), range);
+        shard.parent = parents.first().map(|&parent| ShardId::numbered(parent));
+        shard.adjacent_parent = parents.get(1).map(|&parent| ShardId::numbered(parent));
+        shard.starting_sequence_number = Some(number.to_string().parse().unwrap());
+        shard
+    }
+
+    /// The reference tree of the KCL's documentation: 0 to 5 at first; 0 and 1 merged into 6, 2 and 3 into 7, 6 and 7
+    /// into 8; 5 split into 9 and 10. Open: 4, 8, 9, 10.
+    fn tree() -> Vec<Shard> {
+        let mut shards = vec![
+            shard(0, &[], (0, 1)),
+            shard(1, &[], (1, 2)),
+            shard(2, &[], (2, 3)),
+            shard(3, &[], (3, 4)),
+            shard(4, &[], (4, 6)),
+            shard(5, &[], (6, 8)),
+            shard(6, &[0, 1], (0, 2)),
+            shard(7, &[2, 3], (2, 4)),
+            shard(8, &[6, 7], (0, 4)),
+            shard(9, &[5], (6, 7)),
+            shard(10, &[5], (7, 8)),
+        ];
+        for closed in [0, 1, 2, 3, 5, 6, 7] {
+            shards[closed].ending_sequence_number = Some("99".parse().unwrap());
+        }
+        shards
+    }
+
+    fn at_timestamp() -> InitialPosition {
+        InitialPosition::AtTimestamp(SystemTime::UNIX_EPOCH + Duration::from_secs(1))
+    }
+
+    /// Numbers of the planned shards and their checkpoints, with leases for `leased` at `checkpoint`.
+    fn planned(leased: &[u64], checkpoint: Checkpoint, position: InitialPosition) -> Vec<(u64, Checkpoint)> {
+        let rows: Vec<_> =
+            leased.iter().map(|&n| LeaseRow::new(ShardId::numbered(n), checkpoint.clone())).collect();
+        let rows: Vec<_> = rows.iter().collect();
+        let filter = ShardFilter::needed(rows.iter().copied(), position);
+        let number = |row: &LeaseRow| (0..11).find(|&n| ShardId::numbered(n) == row.shard_id).unwrap();
+        let plan = plan(&tree(), &rows, filter, position).unwrap();
+        plan.iter().map(|row| (number(row), row.checkpoint.clone())).collect()
+    }
+
+    fn progress() -> Checkpoint {
+        Checkpoint::at("5".parse().unwrap(), 0)
+    }
+
+    #[test]
+    fn a_new_application_starts_where_it_was_told_to() {
+        let all = |numbers: &[u64], checkpoint: Checkpoint| -> Vec<_> {
+            numbers.iter().map(|&n| (n, checkpoint.clone())).collect()
+        };
+        let oldest = planned(&[], progress(), InitialPosition::TrimHorizon);
+        assert_eq!(oldest, all(&[0, 1, 2, 3, 4, 5], Checkpoint::TrimHorizon));
+        let newest = planned(&[], progress(), InitialPosition::Latest);
+        assert_eq!(newest, all(&[4, 8, 9, 10], Checkpoint::Latest));
+        let rest = planned(&[4, 8], Checkpoint::Latest, InitialPosition::Latest);
+        assert_eq!(rest, all(&[9, 10], Checkpoint::Latest), "another worker is at it");
+    }
+
+    #[test]
+    fn an_application_with_leases_gets_what_the_kcl_would_enter() {
+        let leased = [4, 5, 7];
+        assert_eq!(
+            planned(&leased, progress(), InitialPosition::Latest),
+            [(6, Checkpoint::TrimHorizon)],
+            "the KCL enters it at LATEST and skips what it holds"
+        );
+        assert_eq!(
+            planned(&leased, progress(), InitialPosition::TrimHorizon),
+            [(0, Checkpoint::TrimHorizon), (1, Checkpoint::TrimHorizon)]
+        );
+        assert_eq!(
+            planned(&leased, progress(), at_timestamp()),
+            [(0, Checkpoint::AtTimestamp), (1, Checkpoint::AtTimestamp)]
+        );
+    }
+
+    #[test]
+    fn shards_that_will_be_reached_get_no_lease() {
+        for position in [InitialPosition::TrimHorizon, InitialPosition::Latest, at_timestamp()] {
+            assert_eq!(planned(&[0, 1, 2, 3, 4, 5], progress(), position), []);
+            assert_eq!(planned(&[4, 8, 9, 10], progress(), position), []);
+        }
+    }
+
+    #[test]
+    fn a_lease_knows_its_parents_and_its_range() {
+        let row = lease(&tree()[8], Checkpoint::TrimHorizon);
+        assert_eq!(row.parents, BTreeSet::from([ShardId::numbered(6), ShardId::numbered(7)]));
+        assert_eq!(row.hash_key_range, Some(tree()[8].hash_key_range));
+    }
+
+    #[test]
+    fn a_list_with_a_hole_is_no_beginning() {
+        let mut shards = tree();
+        shards.remove(4);
+        for filter in [ShardFilter::AtTrimHorizon, ShardFilter::AtLatest] {
+            assert_eq!(plan(&shards, &[], filter, InitialPosition::Latest), Err(Incomplete));
+        }
+    }
+}
