@@ -8,7 +8,7 @@
 //! # The contract
 //!
 //! The machines are [`produce::Pipeline`] for one stream that is written, [`lease::Coordinator`] for the leases of one
-//! worker, and `consume::ShardLife` for one shard that is read. All have the same four kinds of methods:
+//! worker, and [`consume::ShardLife`] for one shard that is read. All have the same four kinds of methods:
 //!
 //! - *what happened*: `handle_timeout`, `handle_answer`;
 //! - *what the application wants*: `put`, `flush`, `checkpoint`, `stop`, …;
@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+pub mod consume;
 mod failure;
 pub mod lease;
 mod moment;

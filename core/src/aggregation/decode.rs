@@ -13,9 +13,19 @@ use crate::{HashKey, KinesisRecord, PartitionKey, Record, UserRecord};
 /// be empty. No payload is copied. Which records belong to which shard is not looked at: see [`UserRecord::hash_key`].
 #[must_use]
 pub fn deaggregate(record: KinesisRecord) -> Vec<UserRecord> {
+    try_deaggregate(record).unwrap_or_else(|(_, alone)| vec![alone])
+}
+
+/// The same, and tells why a record came out as it is.
+///
+/// # Errors
+///
+/// Why it is no aggregate, and the record.
+#[expect(clippy::result_large_err, reason = "the error is what most callers go on with")]
+pub fn try_deaggregate(record: KinesisRecord) -> Result<Vec<UserRecord>, (NotAnAggregate, UserRecord)> {
     match decode(&record.data) {
-        Err(_) => vec![UserRecord::alone(record)],
-        Ok(records) => (0..)
+        Err(why) => Err((why, UserRecord::alone(record))),
+        Ok(records) => Ok((0..)
             .zip(records)
             .map(|(index, sub)| UserRecord {
                 sequence_number: record.sequence_number.clone(),
@@ -26,7 +36,7 @@ pub fn deaggregate(record: KinesisRecord) -> Vec<UserRecord> {
                 approximate_arrival: record.approximate_arrival,
                 aggregated: true,
             })
-            .collect(),
+            .collect()),
     }
 }
 

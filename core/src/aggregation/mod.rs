@@ -25,7 +25,7 @@ mod decode;
 mod encode;
 mod wire;
 
-pub use decode::{NotAnAggregate, SubRecord, deaggregate, decode};
+pub use decode::{NotAnAggregate, SubRecord, deaggregate, decode, try_deaggregate};
 pub use encode::{AggregateSize, Aggregator, Packed};
 
 /// What an aggregate starts with.

@@ -1,0 +1,25 @@
+//! One shard that is read: from acquisition to its end, or until it goes to another worker.
+//!
+//! ```text
+//!  reading   open iterator ─► read ─► read ─► … ─► end of shard (children known)
+//!                              │       │
+//!                              ▼       ▼  one batch ahead
+//!  working   initialize ─► process ─► process ─► … ─► enter children ─► stopping(shard end) ─► SHARD_END ─► finished
+//!                             ▲ │ failed: again, later
+//!                             └─┘                └──► stopping(handoff, shutdown, lease lost) ─► finished
+//! ```
+//!
+//! Reading and working go on side by side; the handler is called for one thing at a time. A batch is given to it again
+//! until it succeeds, so nothing behind a record that failed is processed before it. Once the lease is not believed any
+//! more no new batch is begun.
+
+mod checkpoints;
+mod fetch;
+mod settings;
+mod shard_life;
+#[cfg(test)]
+mod tests;
+
+pub use checkpoints::{Admission, Checkpoints, OutOfRange};
+pub use settings::Settings;
+pub use shard_life::{Answer, Batch, Event, Finish, Page, Request, ShardLife, Stop};

@@ -1,0 +1,32 @@
+//! How a shard is read and its handler treated.
+
+use std::time::{Duration, SystemTime};
+
+use shardflow_core::limits;
+
+/// Pace and patience of one shard. The public configuration lives in `shardflow-consumer`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Most records of one read. The KCL's `maxRecords`.
+    pub read_records: usize,
+    /// Time between two reads while there is more to read. A shard answers five reads a second, to all its readers.
+    pub read_every: Duration,
+    /// Time between two reads once all has been read.
+    pub idle_every: Duration,
+    /// Waits after a handler that failed: from the first up to the second.
+    pub handler_backoff: (Duration, Duration),
+    /// The time that a checkpoint of `AT_TIMESTAMP` stands for. Rows do not store it.
+    pub timestamp: Option<SystemTime>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            read_records: limits::GET_RECORDS_RECORDS,
+            read_every: Duration::from_secs(1) / limits::SHARD_READS_PER_SECOND,
+            idle_every: Duration::from_secs(1),
+            handler_backoff: (Duration::from_millis(100), Duration::from_secs(30)),
+            timestamp: None,
+        }
+    }
+}
