@@ -13,8 +13,9 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// An error about `value`, which was to be a `what` and breaks `rule`. Long values are cut.
-    pub(crate) fn new(what: &'static str, value: impl fmt::Display, rule: &'static str) -> Self {
+    /// An error about `value`, which was to be a `what` and breaks `rule`.
+    #[must_use]
+    pub fn new(what: &'static str, value: impl fmt::Display, rule: &'static str) -> Self {
         Self { what, value: value.to_string(), rule }
     }
 

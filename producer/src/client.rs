@@ -1,0 +1,77 @@
+//! Carrying requests out with the AWS SDK.
+
+use std::time::Duration;
+
+use aws_sdk_kinesis::config::retry::RetryConfig;
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::{self, PutRecordsRequestEntry, ShardFilter, ShardFilterType};
+use shardflow_core::{Shard, Stream};
+use shardflow_engine::Failure;
+use shardflow_engine::produce::{Answer, Placed, PutEntry, Request};
+
+use shardflow_sdk::{bounded, classify, list_shards, timeouts, unreadable};
+
+/// The service, as far as a producer needs it. Every call ends within the time-out.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    kinesis: aws_sdk_kinesis::Client,
+    stream: Stream,
+    timeout: Duration,
+}
+
+impl Client {
+    pub(crate) fn new(client: &aws_sdk_kinesis::Client, stream: Stream, timeout: Duration) -> Self {
+        let config = client
+            .config()
+            .to_builder()
+            // The pipeline decides what is tried again, and when.
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts(timeout))
+            .build();
+        Self { kinesis: aws_sdk_kinesis::Client::from_conf(config), stream, timeout }
+    }
+
+    pub(crate) async fn carry_out(&self, request: Request) -> Answer {
+        let answer = match request {
+            Request::ListShards => self.list_shards().await.map(Answer::Shards),
+            Request::PutRecords(entries) => self.put_records(entries).await.map(Answer::Put),
+        };
+        answer.unwrap_or_else(Answer::Failed)
+    }
+
+    async fn put_records(&self, entries: Vec<PutEntry>) -> Result<Vec<Result<Placed, Failure>>, Failure> {
+        let records = entries.into_iter().map(|entry| {
+            PutRecordsRequestEntry::builder()
+                .data(Blob::new(entry.data))
+                .partition_key(entry.partition_key.as_str())
+                .explicit_hash_key(entry.explicit_hash_key.to_string())
+                .build()
+                .map_err(|error| Failure::refused("NotSent", error.to_string()))
+        });
+        let records = records.collect::<Result<_, _>>()?;
+        let call = self.kinesis.put_records();
+        let call = match &self.stream {
+            Stream::Name(name) => call.stream_name(name.as_str()),
+            Stream::Arn(arn) => call.stream_arn(arn.as_str()),
+        };
+        let sent = async { call.set_records(Some(records)).send().await.map_err(|error| classify(&error)) };
+        bounded(self.timeout, sent).await?.records.into_iter().map(|entry| Ok(placed(entry))).collect()
+    }
+
+    async fn list_shards(&self) -> Result<Vec<Shard>, Failure> {
+        let open = ShardFilter::builder().r#type(ShardFilterType::AtLatest).build();
+        let open = open.map_err(|error| Failure::refused("NotSent", error.to_string()))?;
+        list_shards(&self.kinesis, &self.stream, Some(open), self.timeout).await
+    }
+}
+
+fn placed(entry: types::PutRecordsResultEntry) -> Result<Placed, Failure> {
+    match (entry.shard_id, entry.sequence_number, entry.error_code) {
+        (Some(shard_id), Some(sequence_number), None) => Ok(Placed {
+            shard_id: shard_id.parse().map_err(|error| unreadable(&error))?,
+            sequence_number: sequence_number.parse().map_err(|error| unreadable(&error))?,
+        }),
+        (_, _, Some(code)) => Err(Failure::refused(code, entry.error_message.unwrap_or_default())),
+        _ => Err(Failure::unknown("Unreadable", "an entry without place and without error")),
+    }
+}

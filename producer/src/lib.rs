@@ -1,0 +1,48 @@
+//! Writes to Amazon Kinesis Data Streams: what the Kinesis Producer Library (KPL) does, in-process and in bounded memory.
+//!
+//! Records are packed into aggregates of their shard, in the KPL's format, and put many at a time. What fails is tried
+//! again, and each record that was accepted is settled exactly once: delivered, or given back with what was tried.
+//!
+//! ```no_run
+//! use shardflow_producer::{Config, Producer, Record};
+//!
+//! # async fn example(aws: &aws_sdk_kinesis::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let producer = Producer::new(aws.clone(), "orders".parse()?, Config::default());
+//! let ticket = producer.put(Record::new("user-1", "hello")?).await?; // waits for room only
+//! let receipt = ticket.await?; // waits for the outcome; need not be awaited
+//! println!("{} {}", receipt.shard_id, receipt.sequence_number);
+//! producer.flush().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **How it fails.** [`PutError`] says that a record was not accepted, [`RecordError`] that an accepted one was not
+//! delivered; both carry the record. A `RecordError` also tells the attempts and whether Kinesis may have the record
+//! nevertheless ([`RecordError::fate`]). Delivery is at least once: a request whose answer is lost is repeated.
+//!
+//! **What it costs.** One task on the runtime that first puts, and at most [`Config::max_buffered_bytes`] for all that it
+//! holds. By default a record waits up to 100 ms for company ([`Config::linger`]).
+//!
+//! **What it will not do.** It creates no stream, and it does not keep the order of records by default; see
+//! [`Config::ordering`].
+//!
+//! The SDK's client brings credentials, region, endpoint, proxy and TLS; retries of the SDK are switched off for it here,
+//! since the producer retries by itself.
+#![forbid(unsafe_code)]
+
+mod client;
+mod config;
+mod driver;
+mod error;
+mod inbox;
+mod producer;
+mod ticket;
+
+pub use config::{BufferSize, Config, ConfigKey, Ordering, RequestsInFlight};
+pub use error::{ConfigError, FlushError, PutError, RecordError, UnknownKey};
+pub use producer::Producer;
+pub use shardflow_core::aggregation::AggregateSize;
+pub use shardflow_core::{
+    Attempt, Fate, HashKey, Invalid, PartitionKey, Record, SequenceNumber, ShardId, Stream,
+};
+pub use ticket::{Receipt, Ticket};

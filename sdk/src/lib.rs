@@ -1,0 +1,16 @@
+//! What the AWS SDK's types and errors mean to Shardflow.
+//!
+//! An implementation detail of `shardflow-producer` and `shardflow-consumer`, which both carry requests of
+//! `shardflow-engine` out with the SDK: time-outs and the SDK's own retries, the cut of its errors into "refused" and
+//! "may have been carried out", and the list of a stream's shards. Nothing in here decides.
+#![forbid(unsafe_code)]
+
+mod classify;
+mod limits;
+mod seed;
+mod shards;
+
+pub use classify::{classify, unreadable};
+pub use limits::{bounded, timeouts};
+pub use seed::seed;
+pub use shards::{list_shards, shard};

@@ -1,0 +1,25 @@
+//! Every call ends.
+
+use std::time::Duration;
+
+use aws_smithy_types::timeout::TimeoutConfig;
+use shardflow_engine::Failure;
+
+/// Time-outs for a client that is to give up each call after `timeout`.
+#[must_use]
+pub fn timeouts(timeout: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().operation_timeout(timeout).operation_attempt_timeout(timeout).build()
+}
+
+/// Bounds a call by time even if its client was given no means to sleep.
+///
+/// # Errors
+///
+/// The call's own, or a time-out, after which it may have been carried out.
+pub async fn bounded<T>(
+    timeout: Duration,
+    call: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let late = |_| Err(Failure::unknown("Timeout", format!("no answer within {timeout:?}")));
+    tokio::time::timeout(timeout, call).await.unwrap_or_else(late)
+}
