@@ -126,7 +126,7 @@ impl Driver {
                 Event::Flushed { id, failed } => {
                     if let Some(done) = self.flushes.remove(&id) {
                         // Whoever flushed may have stopped waiting.
-                        drop(done.send(failed));
+                        let _waits = done.send(failed).is_ok();
                     }
                 }
             }
@@ -154,7 +154,8 @@ impl Driver {
             match &self.on_failure {
                 Some(call) => call(*error),
                 None => {
-                    tracing::warn!(%error, record = ?error.record().partition_key(), "a record was not delivered")
+                    let partition_key = error.record().partition_key();
+                    tracing::warn!(%error, %partition_key, "a record was not delivered");
                 }
             }
         }

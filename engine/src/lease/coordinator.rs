@@ -198,6 +198,12 @@ impl Coordinator {
         self.held.iter().map(|(key, held)| (key, held.tenure))
     }
 
+    /// Whether it has seen the table and made sure that every shard has a lease.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        matches!(self.start, Start::Done)
+    }
+
     /// Whether nothing is held and nothing under way that gives a lease up.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -1,0 +1,45 @@
+//! Records as a handler gets them.
+
+use std::ops::Deref;
+use std::slice;
+use std::time::Duration;
+
+use shardflow_core::UserRecord;
+use shardflow_engine::consume;
+
+/// Records of one shard, in order; at least one. Aggregates are taken apart. Cheap to clone.
+///
+/// It is a slice of records: `for record in &batch`, `batch.len()`, `batch[0]`.
+#[derive(Clone, Debug)]
+pub struct Batch(pub(crate) consume::Batch);
+
+impl Batch {
+    /// How far behind the newest record of the shard its last record is: the service's `MillisBehindLatest`. Zero when
+    /// there was nothing more to read.
+    #[must_use]
+    pub fn behind_latest(&self) -> Duration {
+        self.0.behind
+    }
+
+    /// Its last record.
+    pub(crate) fn last(&self) -> &UserRecord {
+        self.0.records.last().expect("a batch holds at least one record")
+    }
+}
+
+impl Deref for Batch {
+    type Target = [UserRecord];
+
+    fn deref(&self) -> &[UserRecord] {
+        &self.0.records
+    }
+}
+
+impl<'a> IntoIterator for &'a Batch {
+    type Item = &'a UserRecord;
+    type IntoIter = slice::Iter<'a, UserRecord>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

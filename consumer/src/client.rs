@@ -1,0 +1,125 @@
+//! Carrying requests to Kinesis out with the AWS SDK.
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_kinesis::config::retry::RetryConfig;
+use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
+use aws_sdk_kinesis::primitives::DateTime;
+use aws_sdk_kinesis::types::{self, ChildShard, ShardFilter, ShardFilterType, ShardIteratorType};
+use bytes::Bytes;
+use shardflow_core::{
+    HashKeyRange, Invalid, KinesisRecord, PartitionKey, Shard, ShardId, ShardPosition, Stream,
+};
+use shardflow_engine::Failure;
+use shardflow_engine::consume::Page;
+use shardflow_engine::shards;
+use shardflow_sdk::{bounded, classify, list_shards, timeouts, unreadable};
+
+/// The service, as far as a consumer needs it. Every call ends within the time-out.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    kinesis: aws_sdk_kinesis::Client,
+    stream: Stream,
+    timeout: Duration,
+}
+
+impl Client {
+    pub(crate) fn new(client: &aws_sdk_kinesis::Client, stream: Stream, timeout: Duration) -> Self {
+        let config = client
+            .config()
+            .to_builder()
+            // The engine decides what is tried again, and when.
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts(timeout))
+            .build();
+        Self { kinesis: aws_sdk_kinesis::Client::from_conf(config), stream, timeout }
+    }
+
+    pub(crate) async fn list_shards(&self, filter: shards::ShardFilter) -> Result<Vec<Shard>, Failure> {
+        let (kind, at) = match filter {
+            shards::ShardFilter::All => {
+                return list_shards(&self.kinesis, &self.stream, None, self.timeout).await;
+            }
+            shards::ShardFilter::AtLatest => (ShardFilterType::AtLatest, None),
+            shards::ShardFilter::AtTrimHorizon => (ShardFilterType::AtTrimHorizon, None),
+            shards::ShardFilter::AtTimestamp(at) => (ShardFilterType::AtTimestamp, Some(DateTime::from(at))),
+        };
+        let filter = ShardFilter::builder().r#type(kind).set_timestamp(at).build();
+        let filter = filter.map_err(|error| Failure::refused("NotSent", error.to_string()))?;
+        list_shards(&self.kinesis, &self.stream, Some(filter), self.timeout).await
+    }
+
+    pub(crate) async fn open_iterator(
+        &self,
+        shard: &ShardId,
+        position: ShardPosition,
+    ) -> Result<String, Failure> {
+        let call = self.kinesis.get_shard_iterator().shard_id(shard.as_str());
+        let call = match &self.stream {
+            Stream::Name(name) => call.stream_name(name.as_str()),
+            Stream::Arn(arn) => call.stream_arn(arn.as_str()),
+        };
+        let call = match position {
+            ShardPosition::TrimHorizon => call.shard_iterator_type(ShardIteratorType::TrimHorizon),
+            ShardPosition::Latest => call.shard_iterator_type(ShardIteratorType::Latest),
+            ShardPosition::AtTimestamp(at) => {
+                call.shard_iterator_type(ShardIteratorType::AtTimestamp).timestamp(DateTime::from(at))
+            }
+            ShardPosition::AtSequenceNumber(number) => call
+                .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
+                .starting_sequence_number(number.as_str()),
+            ShardPosition::AfterSequenceNumber(number) => call
+                .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
+                .starting_sequence_number(number.as_str()),
+        };
+        let sent = async { call.send().await.map_err(|error| classify(&error)) };
+        let iterator = bounded(self.timeout, sent).await?.shard_iterator;
+        iterator.ok_or_else(|| Failure::unknown("Unreadable", "an answer without an iterator"))
+    }
+
+    pub(crate) async fn get_records(&self, iterator: String, limit: usize) -> Result<Page, Failure> {
+        let call = self
+            .kinesis
+            .get_records()
+            .shard_iterator(iterator)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        // Across accounts the iterator alone does not say whose stream it is.
+        let call = call.set_stream_arn(self.stream.arn().map(ToString::to_string));
+        let sent = async { call.send().await.map_err(|error| classify(&error)) };
+        page(bounded(self.timeout, sent).await?).map_err(|error| unreadable(&error))
+    }
+}
+
+fn page(answer: GetRecordsOutput) -> Result<Page, Invalid> {
+    let behind =
+        answer.millis_behind_latest.and_then(|millis| u64::try_from(millis).ok()).unwrap_or_default();
+    Ok(Page {
+        records: answer.records.into_iter().map(record).collect::<Result<_, _>>()?,
+        next: answer.next_shard_iterator.filter(|next| !next.is_empty()),
+        behind: Duration::from_millis(behind),
+        children: answer.child_shards.unwrap_or_default().into_iter().map(child).collect::<Result<_, _>>()?,
+    })
+}
+
+fn record(record: types::Record) -> Result<KinesisRecord, Invalid> {
+    // Where the service distributes records by itself there need be no key.
+    let key = record.partition_key.filter(|key| !key.is_empty());
+    Ok(KinesisRecord {
+        sequence_number: record.sequence_number.parse()?,
+        partition_key: key.map(|key| PartitionKey::as_written(Bytes::from(key))),
+        data: record.data.into_inner().into(),
+        approximate_arrival: record
+            .approximate_arrival_timestamp
+            .and_then(|at| SystemTime::try_from(at).ok()),
+    })
+}
+
+fn child(child: ChildShard) -> Result<Shard, Invalid> {
+    let range = child.hash_key_range.map(|range| (range.starting_hash_key, range.ending_hash_key));
+    let (start, end) = range.unwrap_or_default();
+    let mut shard = Shard::new(child.shard_id.parse()?, HashKeyRange::new(start.parse()?, end.parse()?)?);
+    let mut parents = child.parent_shards.into_iter();
+    shard.parent = parents.next().map(|id| id.parse()).transpose()?;
+    shard.adjacent_parent = parents.next().map(|id| id.parse()).transpose()?;
+    Ok(shard)
+}

@@ -1,0 +1,293 @@
+//! What a consumer can be told.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use shardflow_core::{InitialPosition, WorkerId, limits};
+use shardflow_engine::{consume, lease};
+
+use crate::{ConfigError, UnknownKey};
+
+/// How a consumer reads, and how it keeps its leases.
+///
+/// The default suits most applications. Each setter says what more and less of it costs, and what the KCL calls it.
+///
+/// ```
+/// use std::time::Duration;
+/// use shardflow_consumer::{Config, InitialPosition};
+///
+/// let config = Config::default().initial_position(InitialPosition::Latest);
+/// let config = config.set("failoverTimeMillis".parse()?, "20000")?; // from a properties file, say
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) lease: lease::Settings,
+    pub(crate) shard: consume::Settings,
+    pub(crate) worker_id: Option<WorkerId>,
+    pub(crate) lease_thread: LeaseThread,
+    pub(crate) start_within: Duration,
+    pub(crate) request_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            lease: lease::Settings::default(),
+            shard: consume::Settings::default(),
+            worker_id: None,
+            lease_thread: LeaseThread::default(),
+            start_within: Duration::from_secs(60),
+            request_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Config {
+    /// Where the application starts in a stream that it has never read. Default [`InitialPosition::TrimHorizon`], the
+    /// oldest record; the KCL's is `LATEST`. Shards that come from a split or merge are always read from their beginning.
+    ///
+    /// The KCL's `initialPositionInStream`.
+    #[must_use]
+    pub fn initial_position(mut self, position: InitialPosition) -> Self {
+        self.lease.initial_position = position;
+        self.shard.timestamp = match position {
+            InitialPosition::AtTimestamp(at) => Some(at),
+            InitialPosition::TrimHorizon | InitialPosition::Latest => None,
+        };
+        self
+    }
+
+    /// How long a lease lasts that is not renewed. Default 10 s. Must be the same for all workers of an application.
+    ///
+    /// More of it bears longer outages of the lease table; less of it gives a dead worker's shards to others sooner, at
+    /// the price of more renewals: three in that time. The KCL's `failoverTimeMillis`.
+    #[must_use]
+    pub fn failover_time(mut self, time: Duration) -> Self {
+        self.lease.failover = time.max(Duration::from_millis(100));
+        self
+    }
+
+    /// Time between two looks at the whole lease table, give or take a tenth. Default 5 s.
+    ///
+    /// Each look reads every lease. Less of it finds free leases sooner; a lease that another worker stops renewing is
+    /// looked at in time in any case. The KCL's `leaseAssignmentIntervalMillis` does the same for its leader.
+    #[must_use]
+    pub fn lease_scan_interval(mut self, interval: Duration) -> Self {
+        self.lease.scan_every = interval.max(Duration::from_millis(10));
+        self
+    }
+
+    /// Most leases of one worker. Default: no limit. Zero takes none. The KCL's `maxLeasesForWorker`.
+    #[must_use]
+    pub fn max_leases(mut self, count: usize) -> Self {
+        self.lease.max_leases = count;
+        self
+    }
+
+    /// This worker's name, unlike every other running worker's. Default: host, process and a random number.
+    ///
+    /// A worker that comes back under its old name goes on at once with the leases it had. The KCL's `workerIdentifier`.
+    #[must_use]
+    pub fn worker_id(mut self, id: WorkerId) -> Self {
+        self.worker_id = Some(id);
+        self
+    }
+
+    /// Most records of one read: 1 to 10,000. Default 10,000. The KCL's `maxRecords`.
+    #[must_use]
+    pub fn max_records(mut self, count: usize) -> Self {
+        self.shard.read_records = count.clamp(1, limits::GET_RECORDS_RECORDS);
+        self
+    }
+
+    /// Time between two reads of a shard whose records are all read. Default 1 s. While there is more to read it is 200
+    /// ms, since a shard answers five reads a second to all its readers.
+    ///
+    /// Less of it means less delay, more of it leaves more reads to other applications. The KCL's
+    /// `idleTimeBetweenReadsInMillis`.
+    #[must_use]
+    pub fn idle_time_between_reads(mut self, time: Duration) -> Self {
+        self.shard.idle_every = time;
+        self
+    }
+
+    /// Longest time that one call to Kinesis may take. Default 30 s. Calls to the lease store are given a quarter of the
+    /// failover time.
+    #[must_use]
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// Longest time until the lease table is ready and the stream's shards are known. Default 60 s; then the worker ends
+    /// with [`RunError::NotStarted`](crate::RunError::NotStarted).
+    #[must_use]
+    pub fn start_within(mut self, time: Duration) -> Self {
+        self.start_within = time;
+        self
+    }
+
+    /// Which thread keeps the leases. Default [`LeaseThread::Own`].
+    #[must_use]
+    pub fn lease_thread(mut self, thread: LeaseThread) -> Self {
+        self.lease_thread = thread;
+        self
+    }
+
+    /// Sets one value from text, under its KCL name: a properties file, an environment variable, a keyword argument.
+    ///
+    /// # Errors
+    ///
+    /// When the text does not parse, or is out of bounds.
+    pub fn set(self, key: ConfigKey, text: &str) -> Result<Self, ConfigError> {
+        let text = text.trim();
+        let millis = |bounds| number(text, bounds).map(Duration::from_millis);
+        let set: Result<Self, Box<dyn StdError + Send + Sync>> = match key {
+            ConfigKey::FailoverTimeMillis => millis(100..=u64::MAX).map(|time| self.failover_time(time)),
+            ConfigKey::IdleTimeBetweenReadsInMillis => {
+                millis(0..=u64::MAX).map(|time| self.idle_time_between_reads(time))
+            }
+            ConfigKey::InitialPositionInStream => match text {
+                "TRIM_HORIZON" => Ok(self.initial_position(InitialPosition::TrimHorizon)),
+                "LATEST" => Ok(self.initial_position(InitialPosition::Latest)),
+                _ => Err("it is neither TRIM_HORIZON nor LATEST".into()),
+            },
+            ConfigKey::MaxLeasesForWorker => number(text, 1..=u64::MAX)
+                .map(|count| self.max_leases(usize::try_from(count).unwrap_or(usize::MAX))),
+            ConfigKey::MaxRecords => number(text, 1..=10_000)
+                .map(|count| self.max_records(usize::try_from(count).unwrap_or(usize::MAX))),
+            ConfigKey::WorkerIdentifier => text.parse().map_err(Into::into).map(|id| self.worker_id(id)),
+        };
+        set.map_err(|source| ConfigError { key, text: text.to_owned(), source })
+    }
+}
+
+fn number(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, Box<dyn StdError + Send + Sync>> {
+    let number: u64 = text.parse()?;
+    if bounds.contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("{number} is not within {} and {}", bounds.start(), bounds.end()).into())
+    }
+}
+
+/// Which thread keeps the leases.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LeaseThread {
+    /// One of its own: a blocked runtime or a slow handler cannot cost a lease.
+    #[default]
+    Own,
+    /// A task on the caller's runtime. For tests that pause its clock.
+    Caller,
+}
+
+/// The names under which values can be set from text: the KCL's own.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ConfigKey {
+    /// `failoverTimeMillis`, milliseconds: at least 100.
+    FailoverTimeMillis,
+    /// `idleTimeBetweenReadsInMillis`, milliseconds.
+    IdleTimeBetweenReadsInMillis,
+    /// `initialPositionInStream`: `TRIM_HORIZON` or `LATEST`.
+    InitialPositionInStream,
+    /// `maxLeasesForWorker`: at least 1.
+    MaxLeasesForWorker,
+    /// `maxRecords`: 1 to 10000.
+    MaxRecords,
+    /// `workerIdentifier`.
+    WorkerIdentifier,
+}
+
+impl ConfigKey {
+    const ALL: [Self; 6] = [
+        Self::FailoverTimeMillis,
+        Self::IdleTimeBetweenReadsInMillis,
+        Self::InitialPositionInStream,
+        Self::MaxLeasesForWorker,
+        Self::MaxRecords,
+        Self::WorkerIdentifier,
+    ];
+
+    /// The KCL's name for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FailoverTimeMillis => "failoverTimeMillis",
+            Self::IdleTimeBetweenReadsInMillis => "idleTimeBetweenReadsInMillis",
+            Self::InitialPositionInStream => "initialPositionInStream",
+            Self::MaxLeasesForWorker => "maxLeasesForWorker",
+            Self::MaxRecords => "maxRecords",
+            Self::WorkerIdentifier => "workerIdentifier",
+        }
+    }
+}
+
+impl fmt::Display for ConfigKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for ConfigKey {
+    type Err = UnknownKey;
+
+    fn from_str(name: &str) -> Result<Self, UnknownKey> {
+        Self::ALL.into_iter().find(|key| key.name() == name).ok_or_else(|| UnknownKey(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(key: &str, text: &str) -> Result<Config, ConfigError> {
+        Config::default().set(key.parse().unwrap(), text)
+    }
+
+    #[test]
+    fn every_key_sets_its_value() {
+        assert_eq!(set("failoverTimeMillis", "2000").unwrap().lease.failover, Duration::from_secs(2));
+        assert_eq!(
+            set("idleTimeBetweenReadsInMillis", "5").unwrap().shard.idle_every,
+            Duration::from_millis(5)
+        );
+        let latest = set("initialPositionInStream", " LATEST ").unwrap();
+        assert_eq!(latest.lease.initial_position, InitialPosition::Latest);
+        assert_eq!(set("maxLeasesForWorker", "3").unwrap().lease.max_leases, 3);
+        assert_eq!(set("maxRecords", "100").unwrap().shard.read_records, 100);
+        assert_eq!(set("workerIdentifier", "w").unwrap().worker_id.unwrap().as_str(), "w");
+        for key in ConfigKey::ALL {
+            assert_eq!(key.name().parse(), Ok(key));
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_names_key_text_and_rule() {
+        let error = set("maxRecords", "10001").unwrap_err();
+        assert_eq!(error.to_string(), r#"maxRecords cannot be "10001""#);
+        assert_eq!(error.source().unwrap().to_string(), "10001 is not within 1 and 10000");
+        for (key, text) in [
+            ("failoverTimeMillis", "99"),
+            ("initialPositionInStream", "latest"),
+            ("workerIdentifier", "Leader"),
+            ("maxLeasesForWorker", "0"),
+        ] {
+            assert_eq!(set(key, text).unwrap_err().key().name(), key);
+        }
+        assert!("FailoverTimeMillis".parse::<ConfigKey>().is_err());
+    }
+
+    #[test]
+    fn a_time_to_start_at_is_kept_for_rows_that_do_not_store_it() {
+        let at = std::time::SystemTime::UNIX_EPOCH;
+        assert_eq!(
+            Config::default().initial_position(InitialPosition::AtTimestamp(at)).shard.timestamp,
+            Some(at)
+        );
+    }
+}

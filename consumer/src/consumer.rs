@@ -1,0 +1,127 @@
+//! What an application reads, and how; it is run by workers.
+
+use std::sync::Arc;
+use std::thread;
+
+use shardflow_core::{Stream, WorkerId};
+use shardflow_sdk::seed;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::lease_keeper::LeaseKeeper;
+use crate::supervisor::{Shards, Stopping, Supervisor};
+use crate::{Config, LeaseStore, LeaseThread, RecordProcessor, RunError, ShardInfo, Worker};
+
+/// Reads one stream for one application, which is known by its lease store.
+#[derive(Clone)]
+pub struct Consumer {
+    kinesis: aws_sdk_kinesis::Client,
+    store: Arc<dyn LeaseStore>,
+    stream: Stream,
+    config: Config,
+}
+
+impl Consumer {
+    /// A consumer. Does no I/O.
+    ///
+    /// The client's credentials, region, endpoint and HTTP client are used as they are; its retries and time-outs are
+    /// replaced by the consumer's.
+    #[must_use]
+    pub fn new(
+        kinesis: aws_sdk_kinesis::Client,
+        store: impl LeaseStore,
+        stream: Stream,
+        config: Config,
+    ) -> Self {
+        Self { kinesis, store: Arc::new(store), stream, config }
+    }
+
+    /// Starts a worker, which makes a processor for each shard that it gets. Trouble at the start is told by the worker.
+    ///
+    /// # Errors
+    ///
+    /// Outside of a tokio runtime, or when the thread that keeps the leases cannot be made.
+    pub fn run<F, P>(&self, factory: F) -> Result<Worker, RunError>
+    where
+        F: Fn(&ShardInfo) -> P + Send + Sync + 'static,
+        P: RecordProcessor,
+    {
+        let runtime =
+            Handle::try_current().map_err(|error| RunError::NoRuntime { reason: error.to_string() })?;
+        let Config { lease, shard, worker_id, lease_thread, start_within, request_timeout } =
+            self.config.clone();
+        let id = worker_id.unwrap_or_else(default_worker_id);
+        let client = Client::new(&self.kinesis, self.stream.clone(), request_timeout);
+        let clock = Clock::start();
+        // Commands are one checkpoint a shard and a little more; what the keeper has to tell waits in its own queue.
+        let (keeper, commands) = mpsc::channel(256);
+        let (tell, told) = mpsc::channel(256);
+        let (stopping, stopped) = watch::channel(Stopping::Not);
+        let lease_keeper = LeaseKeeper {
+            worker: id.clone(),
+            settings: lease,
+            start_within,
+            store: Arc::clone(&self.store),
+            client: client.clone(),
+            clock,
+            commands,
+            told: tell,
+        };
+        let kept = keep(lease_keeper, lease_thread, &runtime)?;
+        let factory = Arc::new(factory);
+        let supervisor = Supervisor {
+            client,
+            settings: shard,
+            clock,
+            factory: move |shard: &ShardInfo| factory(shard),
+            keeper,
+            told,
+            stopping: stopped,
+            shards: Shards::default(),
+        };
+        let task = runtime.spawn(async move {
+            // Owned here, so that it ends with the supervisor.
+            let _kept = kept;
+            supervisor.run().await
+        });
+        Ok(Worker { id, task: AbortOnDropHandle::new(task), stopping })
+    }
+}
+
+/// Starts the keeper where it is to run. A thread of its own ends when its commands do.
+fn keep(
+    keeper: LeaseKeeper,
+    thread: LeaseThread,
+    runtime: &Handle,
+) -> Result<Option<AbortOnDropHandle<()>>, RunError> {
+    let failed = |error: std::io::Error| RunError::NoRuntime { reason: error.to_string() };
+    match thread {
+        LeaseThread::Caller => Ok(Some(AbortOnDropHandle::new(runtime.spawn(keeper.run())))),
+        LeaseThread::Own => {
+            let own = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+            let name = String::from("shardflow-leases");
+            let run = move || own.block_on(keeper.run());
+            thread::Builder::new().name(name).spawn(run).map(|_detached| None).map_err(failed)
+        }
+    }
+}
+
+fn default_worker_id() -> WorkerId {
+    let host = std::env::var("HOSTNAME").unwrap_or_default();
+    let host: String = host.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
+    let host = if host.is_empty() { "worker" } else { &host };
+    let id = format!("{host}-{}-{:016x}", std::process::id(), seed());
+    id.parse().expect("it is made of characters that a worker id can have")
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consumer")
+            .field("stream", &self.stream)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

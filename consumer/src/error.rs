@@ -1,0 +1,91 @@
+//! What can go wrong, one type for each thing that an application can ask for.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use shardflow_core::Checkpoint;
+
+use crate::ConfigKey;
+
+/// A checkpoint was not stored.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The lease is no longer this worker's. Another worker goes on from the last checkpoint: stop.
+    #[error("the lease is no longer held")]
+    LeaseLost,
+    /// It lies before the last checkpoint, or ahead of the records that the handler was given.
+    #[error("{asked} is not within the last checkpoint, {stored}, and the last record given, {given}")]
+    OutOfRange {
+        /// What was asked for.
+        asked: Checkpoint,
+        /// The last one stored.
+        stored: Checkpoint,
+        /// The last record that the handler was given.
+        given: Checkpoint,
+    },
+    /// The lease store does not allow it.
+    #[error("the lease store refused it with {code}: {message}")]
+    Store {
+        /// The store's code, such as `AccessDeniedException`.
+        code: String,
+        /// The store's words.
+        message: String,
+    },
+}
+
+/// A worker could not start, or not go on.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// [`Consumer::run`](crate::Consumer::run) was called outside of a tokio runtime, or its thread could not be made.
+    #[error("a worker needs a tokio runtime: {reason}")]
+    NoRuntime {
+        /// What is missing.
+        reason: String,
+    },
+    /// The stream or the lease store is not there, or does not let us: unknown stream, access denied, no credentials.
+    #[error("refused with {code}: {message}")]
+    Refused {
+        /// The service's code, such as `ResourceNotFoundException`.
+        code: String,
+        /// The service's words.
+        message: String,
+    },
+    /// The stream or the lease store did not answer in time.
+    #[error("not started within {within:?}; the last trouble was {last}")]
+    NotStarted {
+        /// The time that was given, [`Config::start_within`](crate::Config::start_within).
+        within: Duration,
+        /// What went wrong last.
+        last: String,
+    },
+    /// A part of the worker has ended that must not. This is a defect of the library, or of a lease store.
+    #[error("{what} has ended unexpectedly")]
+    Failed {
+        /// Which part.
+        what: String,
+    },
+}
+
+/// A setting cannot have that value.
+#[derive(Debug, thiserror::Error)]
+#[error("{key} cannot be {text:?}")]
+pub struct ConfigError {
+    pub(crate) key: ConfigKey,
+    pub(crate) text: String,
+    pub(crate) source: Box<dyn StdError + Send + Sync>,
+}
+
+impl ConfigError {
+    /// The setting.
+    #[must_use]
+    pub fn key(&self) -> ConfigKey {
+        self.key
+    }
+}
+
+/// No setting has that name.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("no setting is called {0:?}")]
+pub struct UnknownKey(pub(crate) String);

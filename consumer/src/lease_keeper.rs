@@ -1,0 +1,301 @@
+//! Keeps the leases of one worker: carries out what the coordinator decides, and decides nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use shardflow_core::{Checkpoint, LeaseKey, Shard, WorkerId};
+use shardflow_engine::lease::{
+    Answer, CheckpointId, Coordinator, Event, NotWritten, Request, Settings, Tenure,
+};
+use shardflow_engine::{Failure, Moment, RequestId};
+use shardflow_sdk::seed;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::{CheckpointError, LeaseStore, RunError, StoreError};
+
+/// What shards and the supervisor ask of the keeper.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Checkpoint {
+        key: LeaseKey,
+        tenure: Tenure,
+        checkpoint: Checkpoint,
+        reply: oneshot::Sender<Result<(), CheckpointError>>,
+    },
+    EnterChildren {
+        key: LeaseKey,
+        tenure: Tenure,
+        children: Vec<Shard>,
+        reply: oneshot::Sender<()>,
+    },
+    Leave {
+        key: LeaseKey,
+        tenure: Tenure,
+    },
+    LookSoon,
+    ShutDown,
+}
+
+/// What the keeper tells the supervisor.
+#[derive(Debug)]
+pub(crate) enum Told {
+    Lease(Event),
+    /// The worker cannot start.
+    Unable(RunError),
+}
+
+/// Everything that the keeper owns.
+pub(crate) struct LeaseKeeper {
+    pub(crate) worker: WorkerId,
+    pub(crate) settings: Settings,
+    pub(crate) start_within: Duration,
+    pub(crate) store: Arc<dyn LeaseStore>,
+    pub(crate) client: Client,
+    /// Common to the keeper and the shards of the worker.
+    pub(crate) clock: Clock,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) told: mpsc::Sender<Told>,
+}
+
+impl LeaseKeeper {
+    /// Runs until it is shut down and holds nothing any more, or until nobody is left to command it.
+    pub(crate) async fn run(self) {
+        let deadline = Instant::now() + self.start_within;
+        if let Err(error) = self.prepare(deadline).await {
+            // A supervisor that has gone needs no reason.
+            let _told = self.told.send(Told::Unable(error)).await.is_ok();
+            return;
+        }
+        Loop::new(self, deadline).run().await;
+    }
+
+    /// Makes the table ready, again and again until the deadline.
+    async fn prepare(&self, deadline: Instant) -> Result<(), RunError> {
+        let mut last = String::from("the lease table did not answer");
+        loop {
+            match tokio::time::timeout_at(deadline, self.store.prepare()).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(StoreError::Refused { code, message })) => {
+                    return Err(RunError::Refused { code, message });
+                }
+                Ok(Err(error)) => {
+                    last = error.to_string();
+                    tracing::warn!(%error, "the lease table is not ready");
+                    sleep_until(deadline.min(Instant::now() + Duration::from_millis(500))).await;
+                }
+                Err(_elapsed) => return Err(RunError::NotStarted { within: self.start_within, last }),
+            }
+        }
+    }
+}
+
+/// The keeper at work.
+struct Loop {
+    keeper: LeaseKeeper,
+    coordinator: Coordinator,
+    /// Requests under way, each bounded in time.
+    requests: JoinSet<(RequestId, Answer)>,
+    ids: BTreeMap<Id, RequestId>,
+    checkpoints: BTreeMap<CheckpointId, oneshot::Sender<Result<(), CheckpointError>>>,
+    families: BTreeMap<(LeaseKey, Tenure), oneshot::Sender<()>>,
+    next_checkpoint: u64,
+    /// What is still to be told: the supervisor takes its time, renewals do not wait for it.
+    untold: VecDeque<Told>,
+    /// Until when the first look must have been taken; `None` once it has.
+    start_by: Option<Instant>,
+    last_trouble: String,
+}
+
+impl Loop {
+    fn new(keeper: LeaseKeeper, start_by: Instant) -> Self {
+        let now = keeper.clock.now();
+        let coordinator = Coordinator::new(keeper.worker.clone(), keeper.settings.clone(), seed(), now);
+        Self {
+            keeper,
+            coordinator,
+            requests: JoinSet::new(),
+            ids: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
+            families: BTreeMap::new(),
+            next_checkpoint: 0,
+            untold: VecDeque::new(),
+            start_by: Some(start_by),
+            last_trouble: String::from("the lease table did not answer"),
+        }
+    }
+
+    async fn run(mut self) {
+        let mut shutting_down = false;
+        let told = self.keeper.told.clone();
+        loop {
+            self.drain();
+            if shutting_down && self.coordinator.is_idle() && self.untold.is_empty() {
+                return;
+            }
+            let deadline = self.coordinator.poll_timeout().map(|at| self.keeper.clock.instant(at));
+            let deadline = [deadline, self.start_by].into_iter().flatten().min();
+            // Answers first: they renew. Time before commands, since there can be many. All arms are cancel safe.
+            tokio::select! {
+                biased;
+                Some(answered) = self.requests.join_next_with_id() => self.answered(answered),
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    if self.is_late() {
+                        return;
+                    }
+                    let now = self.now();
+                    self.coordinator.handle_timeout(now);
+                }
+                room = told.reserve(), if !self.untold.is_empty() => {
+                    let Ok(room) = room else { return };
+                    if let Some(next) = self.untold.pop_front() {
+                        room.send(next);
+                    }
+                }
+                command = self.keeper.commands.recv() => match command {
+                    Some(Command::ShutDown) => {
+                        shutting_down = true;
+                        let now = self.now();
+                        self.coordinator.shut_down(now);
+                    }
+                    Some(command) => self.command(command),
+                    // Nobody is left who would process a record or wait for a lease to be given up.
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.keeper.clock.now()
+    }
+
+    /// Whether the start has taken too long. Says so, if it has.
+    fn is_late(&mut self) -> bool {
+        if self.coordinator.has_started() {
+            self.start_by = None;
+        }
+        let late = self.start_by.is_some_and(|by| by <= Instant::now());
+        if late {
+            let within = self.keeper.start_within;
+            let error = RunError::NotStarted { within, last: std::mem::take(&mut self.last_trouble) };
+            // Nothing else can be waiting to be told before the start.
+            let _told = self.keeper.told.try_send(Told::Unable(error)).is_ok();
+        }
+        late
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = self.now();
+        match command {
+            Command::Checkpoint { key, tenure, checkpoint, reply } => {
+                self.next_checkpoint += 1;
+                let id = CheckpointId(self.next_checkpoint);
+                self.checkpoints.insert(id, reply);
+                self.coordinator.checkpoint(now, &key, tenure, checkpoint, id);
+            }
+            Command::EnterChildren { key, tenure, children, reply } => {
+                self.families.insert((key.clone(), tenure), reply);
+                self.coordinator.enter_children(now, &key, tenure, children);
+            }
+            Command::Leave { key, tenure } => self.coordinator.leave(now, &key, tenure),
+            Command::LookSoon => self.coordinator.look_soon(now),
+            Command::ShutDown => {}
+        }
+    }
+
+    fn answered(&mut self, answered: Result<(Id, (RequestId, Answer)), JoinError>) {
+        let now = self.now();
+        match answered {
+            Ok((task, (id, answer))) => {
+                self.ids.remove(&task);
+                if let Answer::Failed(failure) = &answer {
+                    self.last_trouble = format!("{}: {}", failure.code, failure.message);
+                    tracing::debug!(
+                        code = failure.code,
+                        message = failure.message,
+                        "a request about leases failed"
+                    );
+                }
+                self.coordinator.handle_answer(now, id, answer);
+            }
+            // A store that panics may have written.
+            Err(panicked) => {
+                if let Some(id) = self.ids.remove(&panicked.id()) {
+                    let failure = Failure::unknown("StorePanicked", panicked.to_string());
+                    self.coordinator.handle_answer(now, id, Answer::Failed(failure));
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some((id, request)) = self.coordinator.poll_request() {
+            let (store, client) = (Arc::clone(&self.keeper.store), self.keeper.client.clone());
+            // Four tries fit into the life of a lease.
+            let timeout = self.keeper.settings.failover / 4;
+            let task =
+                self.requests.spawn(async move { (id, carry_out(&*store, &client, request, timeout).await) });
+            self.ids.insert(task.id(), id);
+        }
+        while let Some(event) = self.coordinator.poll_event() {
+            match event {
+                Event::Checkpointed { id } => self.reply(id, Ok(())),
+                Event::NotCheckpointed { id, cause } => self.reply(
+                    id,
+                    Err(match cause {
+                        NotWritten::LeaseLost => CheckpointError::LeaseLost,
+                        NotWritten::Refused(Failure { code, message, .. }) => {
+                            CheckpointError::Store { code, message }
+                        }
+                    }),
+                ),
+                Event::ChildrenEntered { key, tenure } => {
+                    if let Some(reply) = self.families.remove(&(key, tenure)) {
+                        // A shard that was stopped meanwhile does not wait any more.
+                        let _waits = reply.send(()).is_ok();
+                    }
+                }
+                Event::Unable(Failure { code, message, .. }) => {
+                    self.untold.push_back(Told::Unable(RunError::Refused { code, message }));
+                }
+                Event::Lost { ref key, tenure, .. } => {
+                    self.families.remove(&(key.clone(), tenure));
+                    self.untold.push_back(Told::Lease(event));
+                }
+                Event::Acquired { .. } | Event::Kept { .. } | Event::HandoffAsked { .. } => {
+                    self.untold.push_back(Told::Lease(event));
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, id: CheckpointId, result: Result<(), CheckpointError>) {
+        if let Some(reply) = self.checkpoints.remove(&id) {
+            // A handler that was dropped does not wait any more.
+            let _waits = reply.send(result).is_ok();
+        }
+    }
+}
+
+async fn carry_out(store: &dyn LeaseStore, client: &Client, request: Request, timeout: Duration) -> Answer {
+    let written =
+        |result: Result<(), StoreError>| result.map_or_else(StoreError::into_answer, |()| Answer::Written);
+    let work = async {
+        match request {
+            Request::List => store.list().await.map_or_else(StoreError::into_answer, Answer::Rows),
+            Request::Write { key, change } => written(store.write(&key, &change).await),
+            Request::Create(row) => written(store.create(&row).await),
+            // Bounded by the client, page by page: a long list may take longer than one write.
+            Request::ListShards(filter) => {
+                return client.list_shards(filter).await.map_or_else(Answer::Failed, Answer::Shards);
+            }
+        }
+    };
+    let late = |_| Answer::Failed(Failure::unknown("Timeout", format!("no answer within {timeout:?}")));
+    tokio::time::timeout(timeout, work).await.unwrap_or_else(late)
+}

@@ -1,0 +1,76 @@
+//! Reads Amazon Kinesis Data Streams with any number of workers: what the Kinesis Client Library (KCL) does, without a JVM.
+//!
+//! Workers share the shards of a stream by leases in a DynamoDB table. Each shard is processed by one worker at a time, in
+//! order, parents before children; how far it has come is checkpointed in its lease, and goes on from there when the lease
+//! moves. Aggregates of the KPL are taken apart.
+//!
+//! ```no_run
+//! use shardflow_consumer::{Batch, Checkpointer, Config, Consumer, DynamoDbLeases, RecordProcessor, ShardInfo};
+//!
+//! struct Billing;
+//!
+//! impl RecordProcessor for Billing {
+//!     type Error = std::io::Error;
+//!
+//!     async fn process(&mut self, batch: &Batch, checkpointer: &Checkpointer) -> Result<(), Self::Error> {
+//!         for record in batch {
+//!             println!("{:?} {:?}", record.partition_key, record.data);
+//!         }
+//!         checkpointer.batch(batch).await.map_err(std::io::Error::other)
+//!     }
+//! }
+//!
+//! # async fn example(
+//! #     kinesis: aws_sdk_kinesis::Client,
+//! #     dynamodb: aws_sdk_dynamodb::Client,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! let leases = DynamoDbLeases::new(dynamodb, "billing".parse()?); // the application's name is the table's
+//! let consumer = Consumer::new(kinesis, leases, "orders".parse()?, Config::default());
+//! let worker = consumer.run(|_shard: &ShardInfo| Billing)?;
+//! let stopper = worker.stopper(); // stopper.graceful() from a signal handler
+//! worker.await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **How it fails.** A handler that fails gets the same batch again, with growing waits, and nothing behind it: no record
+//! is skipped. [`CheckpointError`] tells a handler that its lease has gone. [`RunError`] ends a worker that cannot start.
+//! Delivery is at least once: after a crash a shard goes on from its last checkpoint.
+//!
+//! **What it costs.** A task a shard, up to two batches of it in memory (each at most 10 MiB as the service counts), and a
+//! thread that keeps the leases, so that neither a slow handler nor a blocked runtime can cost one.
+//!
+//! **What it will not do yet.** It reads one stream, by polling. It elects no leader and writes no worker metrics, so its
+//! workers must not share a table with workers of the KCL.
+#![forbid(unsafe_code)]
+
+mod batch;
+mod checkpointer;
+mod client;
+mod clock;
+mod config;
+mod consumer;
+mod dynamodb;
+mod error;
+mod lease_keeper;
+mod memory;
+mod processor;
+mod shard_runner;
+mod store;
+mod supervisor;
+mod worker;
+
+pub use batch::Batch;
+pub use checkpointer::Checkpointer;
+pub use config::{Config, ConfigKey, LeaseThread};
+pub use consumer::Consumer;
+pub use dynamodb::{DynamoDbLeases, TableName};
+pub use error::{CheckpointError, ConfigError, RunError, UnknownKey};
+pub use memory::MemoryLeases;
+pub use processor::{RecordProcessor, ShardInfo, Stop};
+pub use shardflow_core::{
+    Checkpoint, InitialPosition, Invalid, LeaseChange, LeaseKey, LeaseRow, SequenceNumber, ShardId, Stream,
+    UserRecord, WorkerId,
+};
+pub use store::{LeaseStore, StoreError};
+pub use worker::{Stopper, Worker};

@@ -1,0 +1,81 @@
+//! What an application implements.
+
+use std::error::Error as StdError;
+
+use shardflow_core::{Checkpoint, HashKeyRange, ShardId};
+use shardflow_engine::consume;
+
+use crate::{Batch, Checkpointer};
+
+/// Processes the records of one shard. A worker makes one for each shard that it gets; its calls never overlap.
+pub trait RecordProcessor: Send + 'static {
+    /// What can go wrong in it. It is logged, and the call repeated.
+    type Error: Into<Box<dyn StdError + Send + Sync>> + Send;
+
+    /// Is called once, before any records. An error repeats the call after a while.
+    fn initialize(&mut self, shard: &ShardInfo) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        let _unused = shard;
+        async { Ok(()) }
+    }
+
+    /// Processes records, in the order of the shard.
+    ///
+    /// An error repeats the call with the same batch, after 100 ms at first and up to 30 s later. A panic counts as an
+    /// error, after which the shard gets a new processor. While a call runs, one batch more is read at most.
+    fn process(
+        &mut self,
+        batch: &Batch,
+        checkpointer: &Checkpointer,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Is called when there will be no more records, and why. Checkpoint what is done but for [`Stop::LeaseLost`], which
+    /// comes too late for that.
+    ///
+    /// At [`Stop::ShardEnd`] an error repeats the call: the shard's children are not begun before it succeeds. The worker
+    /// checkpoints the end itself.
+    fn stopping(
+        &mut self,
+        why: Stop,
+        checkpointer: &Checkpointer,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        let _unused = (why, checkpointer);
+        async { Ok(()) }
+    }
+}
+
+/// What a processor is made for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ShardInfo {
+    /// The shard.
+    pub shard_id: ShardId,
+    /// Where it goes on: everything up to here is done.
+    pub checkpoint: Checkpoint,
+    /// The hash keys that it owns, if its lease says so.
+    pub hash_key_range: Option<HashKeyRange>,
+}
+
+/// Why a shard is given up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Stop {
+    /// All its records have been processed, and there will be no more: it was split or merged.
+    ShardEnd,
+    /// The worker shuts down. The lease goes to another one afterwards.
+    Shutdown,
+    /// Another worker is to have it, since it has fewer. It gets it when this call returns, or 30 s after it was asked for.
+    Handoff,
+    /// Another worker has it, or may have it: it could not be renewed in time. A checkpoint would be refused.
+    LeaseLost,
+}
+
+impl From<consume::Stop> for Stop {
+    fn from(stop: consume::Stop) -> Self {
+        match stop {
+            consume::Stop::ShardEnd => Self::ShardEnd,
+            consume::Stop::Shutdown => Self::Shutdown,
+            consume::Stop::Handoff => Self::Handoff,
+            consume::Stop::LeaseLost => Self::LeaseLost,
+        }
+    }
+}

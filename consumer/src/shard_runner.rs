@@ -1,0 +1,279 @@
+//! Runs one shard: carries out what its life asks for, and decides nothing.
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+
+use shardflow_core::{Checkpoint, LeaseKey, LeaseRow};
+use shardflow_engine::consume::{
+    Answer, Batch as EngineBatch, Event, Finish, Request, Settings, ShardLife, Stop,
+};
+use shardflow_engine::lease::Tenure;
+use shardflow_engine::{Failure, Moment, RequestId};
+use shardflow_sdk::seed;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::lease_keeper::Command;
+use crate::{Batch, Checkpointer, RecordProcessor, ShardInfo};
+
+/// What the supervisor says to a running shard; the newest counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Orders {
+    /// Until when the lease is believed.
+    pub(crate) until: Moment,
+    /// Whether the shard is to be given up.
+    pub(crate) stop: Option<Stop>,
+}
+
+/// What a shard is run with.
+pub(crate) struct ShardRunner<F> {
+    pub(crate) row: LeaseRow,
+    pub(crate) tenure: Tenure,
+    pub(crate) settings: Settings,
+    pub(crate) client: Client,
+    pub(crate) keeper: mpsc::Sender<Command>,
+    pub(crate) orders: watch::Receiver<Orders>,
+    pub(crate) clock: Clock,
+    pub(crate) factory: F,
+}
+
+impl<F, P> ShardRunner<F>
+where
+    F: Fn(&ShardInfo) -> P + Clone + Send + Sync + 'static,
+    P: RecordProcessor,
+{
+    /// Runs until the shard has ended or been given up.
+    pub(crate) async fn run(self) -> Finish {
+        let now = self.clock.now();
+        let info = ShardInfo {
+            shard_id: self.row.shard_id.clone(),
+            checkpoint: self.row.checkpoint.clone(),
+            hash_key_range: self.row.hash_key_range,
+        };
+        let checkpointer = Checkpointer::new(
+            self.row.key.clone(),
+            self.tenure,
+            self.row.checkpoint.clone(),
+            self.keeper.clone(),
+        );
+        let until = self.orders.borrow().until;
+        let life = ShardLife::new(self.row.clone(), until, self.settings.clone(), seed(), now);
+        let processor = Some(Processor { processor: (self.factory)(&info), initialized: false });
+        let tasks = JoinSet::new();
+        Loop { runner: self, life, info, checkpointer, processor, tasks, ids: BTreeMap::new() }.run().await
+    }
+}
+
+/// The runner at work.
+struct Loop<F, P> {
+    runner: ShardRunner<F>,
+    life: ShardLife,
+    info: ShardInfo,
+    checkpointer: Checkpointer,
+    /// Away while one of its calls runs.
+    processor: Option<Processor<P>>,
+    /// Requests and the handler's call, each in a task of its own so that a panic ends nothing else.
+    tasks: JoinSet<Done<P>>,
+    ids: BTreeMap<Id, RequestId>,
+}
+
+struct Processor<P> {
+    processor: P,
+    /// A processor that takes the place of one that panicked has not heard of its shard.
+    initialized: bool,
+}
+
+/// What became of a task, and the processor if it had it.
+struct Done<P> {
+    id: RequestId,
+    answer: Answer,
+    processor: Option<Processor<P>>,
+}
+
+impl<F, P> Loop<F, P>
+where
+    F: Fn(&ShardInfo) -> P + Clone + Send + Sync + 'static,
+    P: RecordProcessor,
+{
+    async fn run(mut self) -> Finish {
+        loop {
+            if let Some(finish) = self.drain() {
+                return finish;
+            }
+            let deadline = self.life.poll_timeout().map(|at| self.runner.clock.instant(at));
+            // Orders first: a lost lease must stop the next batch. All arms are cancel safe.
+            tokio::select! {
+                biased;
+                Ok(()) = self.runner.orders.changed() => {
+                    let now = self.now();
+                    let Orders { until, stop } = *self.runner.orders.borrow_and_update();
+                    self.life.kept(now, until);
+                    if let Some(stop) = stop {
+                        self.life.stop(now, stop);
+                    }
+                }
+                Some(done) = self.tasks.join_next_with_id() => self.done(done),
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    let now = self.now();
+                    self.life.handle_timeout(now);
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.runner.clock.now()
+    }
+
+    fn done(&mut self, done: Result<(Id, Done<P>), JoinError>) {
+        let now = self.now();
+        match done {
+            Ok((task, Done { id, answer, processor })) => {
+                self.ids.remove(&task);
+                if processor.is_some() {
+                    self.processor = processor;
+                }
+                self.life.handle_answer(now, id, answer);
+            }
+            Err(panicked) => {
+                let Some(id) = self.ids.remove(&panicked.id()) else { return };
+                if self.processor.is_none() {
+                    let processor = (self.runner.factory)(&self.info);
+                    self.processor = Some(Processor { processor, initialized: false });
+                }
+                let failure = Failure::unknown("Panicked", panicked.to_string());
+                self.life.handle_answer(now, id, Answer::Failed(failure));
+            }
+        }
+    }
+
+    /// Carries out all requests and tells all events. Gives how the shard has ended, once it has.
+    fn drain(&mut self) -> Option<Finish> {
+        while let Some((id, request)) = self.life.poll_request() {
+            self.begin(id, request);
+        }
+        let shard_id = self.info.shard_id.as_str();
+        while let Some(event) = self.life.poll_event() {
+            match event {
+                Event::HandlerFailed { failure, times, again } => {
+                    tracing::warn!(shard_id, error = failure.message, times, ?again, "a handler failed");
+                }
+                Event::ReadFailed { failure, times } => {
+                    let Failure { code, message, .. } = failure;
+                    // Throttling is the everyday business of shards that several applications read.
+                    if times > 3 {
+                        tracing::warn!(shard_id, code, message, times, "a shard cannot be read");
+                    } else {
+                        tracing::debug!(shard_id, code, message, times, "a shard cannot be read");
+                    }
+                }
+                Event::CorruptAggregate { at } => {
+                    tracing::warn!(shard_id, %at, "an aggregate cannot be read and is delivered as it is");
+                }
+                Event::Finished(finish) => return Some(finish),
+            }
+        }
+        None
+    }
+
+    fn begin(&mut self, id: RequestId, request: Request) {
+        let client = self.runner.client.clone();
+        let shard_id = self.info.shard_id.clone();
+        let task = match request {
+            Request::OpenIterator(position) => {
+                let asked = self.runner.clock.wall();
+                self.tasks.spawn(async move {
+                    let opened = client.open_iterator(&shard_id, position).await;
+                    let answer =
+                        opened.map_or_else(Answer::Failed, |iterator| Answer::Iterator { iterator, asked });
+                    Done { id, answer, processor: None }
+                })
+            }
+            Request::GetRecords { iterator, limit } => self.tasks.spawn(async move {
+                let read = client.get_records(iterator, limit).await;
+                Done { id, answer: read.map_or_else(Answer::Failed, Answer::Page), processor: None }
+            }),
+            Request::ListShards => self.tasks.spawn(async move {
+                let listed = client.list_shards(shardflow_engine::shards::ShardFilter::All).await;
+                Done { id, answer: listed.map_or_else(Answer::Failed, Answer::Shards), processor: None }
+            }),
+            Request::Initialize => self.call(id, Call::Initialize),
+            Request::Process(batch) => self.call(id, Call::Process(batch)),
+            Request::Stop(stop) => self.call(id, Call::Stop(stop)),
+            Request::EnterChildren(children) => {
+                let (keeper, key, tenure) = self.keeper();
+                self.tasks.spawn(async move {
+                    let (reply, entered) = oneshot::channel();
+                    let sent = keeper.send(Command::EnterChildren { key, tenure, children, reply }).await;
+                    let entered = sent.is_ok() && entered.await.is_ok();
+                    let lost =
+                        || Answer::Failed(Failure::refused("LeaseLost", "the lease is no longer held"));
+                    Done { id, answer: if entered { Answer::Done } else { lost() }, processor: None }
+                })
+            }
+            Request::CheckpointEnd => {
+                let checkpointer = self.checkpointer.clone();
+                checkpointer.given(Checkpoint::ShardEnd);
+                self.tasks.spawn(async move {
+                    let ended = checkpointer.at(Checkpoint::ShardEnd).await;
+                    Done { id, answer: answer(ended), processor: None }
+                })
+            }
+        };
+        self.ids.insert(task.id(), id);
+    }
+
+    fn keeper(&self) -> (mpsc::Sender<Command>, LeaseKey, Tenure) {
+        (self.runner.keeper.clone(), self.runner.row.key.clone(), self.runner.tenure)
+    }
+
+    /// Calls the handler, which comes back with the answer.
+    fn call(&mut self, id: RequestId, call: Call) -> tokio::task::AbortHandle {
+        let mut processor = self.processor.take().expect("the life asks for one thing at a time");
+        let (info, checkpointer) = (self.info.clone(), self.checkpointer.clone());
+        self.tasks.spawn(async move {
+            let answer = answer(call.make(&mut processor, &info, &checkpointer).await);
+            Done { id, answer, processor: Some(processor) }
+        })
+    }
+}
+
+/// One call of the handler.
+enum Call {
+    Initialize,
+    Process(EngineBatch),
+    Stop(Stop),
+}
+
+impl Call {
+    async fn make<P: RecordProcessor>(
+        self,
+        Processor { processor, initialized }: &mut Processor<P>,
+        info: &ShardInfo,
+        checkpointer: &Checkpointer,
+    ) -> Result<(), P::Error> {
+        if !*initialized {
+            processor.initialize(info).await?;
+            *initialized = true;
+        }
+        match self {
+            Self::Initialize => Ok(()),
+            Self::Process(batch) => {
+                let batch = Batch(batch);
+                checkpointer.given(batch.last().checkpoint());
+                processor.process(&batch, checkpointer).await
+            }
+            Self::Stop(stop) => processor.stopping(stop.into(), checkpointer).await,
+        }
+    }
+}
+
+fn answer<E: Into<Box<dyn StdError + Send + Sync>>>(result: Result<(), E>) -> Answer {
+    match result {
+        Ok(()) => Answer::Done,
+        Err(error) => Answer::Failed(Failure::refused("HandlerFailed", error.into().to_string())),
+    }
+}

@@ -1,0 +1,202 @@
+//! Runs a shard for each lease that the keeper has, and gives leases back when their shards are done.
+
+use std::collections::BTreeMap;
+
+use shardflow_core::{LeaseKey, LeaseRow};
+use shardflow_engine::Moment;
+use shardflow_engine::consume::{Finish, Settings, Stop};
+use shardflow_engine::lease::{Event, Tenure};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::lease_keeper::{Command, Told};
+use crate::shard_runner::{Orders, ShardRunner};
+use crate::{RecordProcessor, RunError, ShardInfo};
+
+/// How far a worker is to stop.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Stopping {
+    Not,
+    Graceful,
+    Now,
+}
+
+/// Everything that the supervisor owns.
+pub(crate) struct Supervisor<F> {
+    pub(crate) client: Client,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) factory: F,
+    pub(crate) keeper: mpsc::Sender<Command>,
+    pub(crate) told: mpsc::Receiver<Told>,
+    pub(crate) stopping: watch::Receiver<Stopping>,
+    pub(crate) shards: Shards,
+}
+
+/// The shards of a worker.
+#[derive(Default)]
+pub(crate) struct Shards {
+    running: BTreeMap<LeaseKey, Running>,
+    /// Leases acquired anew while their shard's former run still ends: calls for one shard never overlap.
+    waiting: BTreeMap<LeaseKey, Acquired>,
+    tasks: JoinSet<Finish>,
+    ids: BTreeMap<Id, LeaseKey>,
+}
+
+struct Running {
+    tenure: Tenure,
+    orders: watch::Sender<Orders>,
+}
+
+struct Acquired {
+    row: Box<LeaseRow>,
+    tenure: Tenure,
+    until: Moment,
+}
+
+impl<F, P> Supervisor<F>
+where
+    F: Fn(&ShardInfo) -> P + Clone + Send + Sync + 'static,
+    P: RecordProcessor,
+{
+    /// Runs until all shards are given up after a stop, or until the worker cannot go on.
+    pub(crate) async fn run(mut self) -> Result<(), RunError> {
+        let mut stopping = false;
+        loop {
+            // Leases first, since their loss stops work; all arms are cancel safe.
+            tokio::select! {
+                biased;
+                told = self.told.recv() => match told {
+                    Some(Told::Lease(event)) => self.lease(event, stopping).await,
+                    Some(Told::Unable(error)) => return Err(error),
+                    // The keeper ends by itself once it has been shut down and holds nothing any more.
+                    None if stopping => return Ok(()),
+                    None => return Err(RunError::Failed { what: "the lease keeper".into() }),
+                },
+                Some(done) = self.shards.tasks.join_next_with_id() => self.finished(done).await,
+                Ok(()) = self.stopping.changed() => {
+                    let order = *self.stopping.borrow_and_update();
+                    match order {
+                        Stopping::Not => {}
+                        Stopping::Graceful => {
+                            stopping = true;
+                            self.stop_all().await;
+                        }
+                        // Dropping the tasks ends them; the leases run out by themselves.
+                        Stopping::Now => return Ok(()),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn lease(&mut self, event: Event, stopping: bool) {
+        match event {
+            Event::Acquired { row, tenure, until } => {
+                tracing::info!(lease_key = %row.key, checkpoint = %row.checkpoint, "lease acquired");
+                let acquired = Acquired { row, tenure, until };
+                if stopping {
+                    self.leave(acquired.row.key.clone(), tenure).await;
+                } else if self.shards.running.contains_key(&acquired.row.key) {
+                    self.shards.waiting.insert(acquired.row.key.clone(), acquired);
+                } else {
+                    self.start(acquired);
+                }
+            }
+            Event::Kept { key, tenure, until } => {
+                self.order(&key, tenure, |orders| orders.until = until);
+                if let Some(waiting) = self.shards.waiting.get_mut(&key).filter(|w| w.tenure == tenure) {
+                    waiting.until = until;
+                }
+            }
+            Event::HandoffAsked { key, tenure } => {
+                tracing::info!(lease_key = %key, "lease asked for by another worker");
+                self.order(&key, tenure, |orders| orders.stop = orders.stop.max(Some(Stop::Handoff)));
+                if self.shards.waiting.get(&key).is_some_and(|waiting| waiting.tenure == tenure) {
+                    self.shards.waiting.remove(&key);
+                    self.leave(key, tenure).await;
+                }
+            }
+            Event::Lost { key, tenure, cause } => {
+                tracing::warn!(lease_key = %key, ?cause, "lease lost");
+                self.order(&key, tenure, |orders| orders.stop = Some(Stop::LeaseLost));
+                self.shards.waiting.retain(|waiting, acquired| *waiting != key || acquired.tenure != tenure);
+            }
+            // The keeper answers these itself.
+            Event::Checkpointed { .. }
+            | Event::NotCheckpointed { .. }
+            | Event::ChildrenEntered { .. }
+            | Event::Unable(_) => {}
+        }
+    }
+
+    fn order(&self, key: &LeaseKey, tenure: Tenure, order: impl FnOnce(&mut Orders)) {
+        if let Some(running) = self.shards.running.get(key).filter(|running| running.tenure == tenure) {
+            running.orders.send_modify(order);
+        }
+    }
+
+    fn start(&mut self, Acquired { row, tenure, until }: Acquired) {
+        let (orders, receiver) = watch::channel(Orders { until, stop: None });
+        let key = row.key.clone();
+        let runner = ShardRunner {
+            row: *row,
+            tenure,
+            settings: self.settings.clone(),
+            client: self.client.clone(),
+            keeper: self.keeper.clone(),
+            orders: receiver,
+            clock: self.clock,
+            factory: self.factory.clone(),
+        };
+        let task = self.shards.tasks.spawn(runner.run());
+        self.shards.ids.insert(task.id(), key.clone());
+        self.shards.running.insert(key, Running { tenure, orders });
+    }
+
+    async fn finished(&mut self, done: Result<(Id, Finish), JoinError>) {
+        let (id, finish) = match done {
+            Ok((id, finish)) => (id, Some(finish)),
+            Err(error) => {
+                tracing::error!(%error, "a shard's task has ended unexpectedly; its lease is given up");
+                (error.id(), None)
+            }
+        };
+        let Some(key) = self.shards.ids.remove(&id) else { return };
+        let Some(Running { tenure, .. }) = self.shards.running.remove(&key) else { return };
+        tracing::info!(lease_key = %key, ?finish, "shard given up");
+        match finish {
+            Some(Finish::LeaseLost) => {}
+            Some(Finish::Released) | None => self.leave(key.clone(), tenure).await,
+            Some(Finish::ShardEnd) => {
+                self.leave(key.clone(), tenure).await;
+                // Its children can be taken now.
+                self.command(Command::LookSoon).await;
+            }
+        }
+        if let Some(acquired) = self.shards.waiting.remove(&key) {
+            self.start(acquired);
+        }
+    }
+
+    async fn stop_all(&mut self) {
+        self.command(Command::ShutDown).await;
+        for running in self.shards.running.values() {
+            running.orders.send_modify(|orders| orders.stop = orders.stop.max(Some(Stop::Shutdown)));
+        }
+        for (key, Acquired { tenure, .. }) in std::mem::take(&mut self.shards.waiting) {
+            self.leave(key, tenure).await;
+        }
+    }
+
+    async fn leave(&self, key: LeaseKey, tenure: Tenure) {
+        self.command(Command::Leave { key, tenure }).await;
+    }
+
+    async fn command(&self, command: Command) {
+        // A keeper that has ended tells so by its other channel.
+        let _listens = self.keeper.send(command).await.is_ok();
+    }
+}

@@ -1,0 +1,71 @@
+//! A running worker, and how to stop it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use shardflow_core::WorkerId;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::RunError;
+use crate::supervisor::Stopping;
+
+/// A running worker: a future that ends when it has stopped, or cannot go on.
+///
+/// Dropping it ends it at once, as a crash would: its leases go to others after the failover time, and what was not
+/// checkpointed is processed again. Stop it with a [`Stopper`] first. Polling it is cancel safe.
+#[derive(Debug)]
+#[must_use = "a worker that is dropped stops at once"]
+pub struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) task: AbortOnDropHandle<Result<(), RunError>>,
+    pub(crate) stopping: watch::Sender<Stopping>,
+}
+
+impl Worker {
+    /// Its name, as it stands in the lease table.
+    #[must_use]
+    pub fn id(&self) -> &WorkerId {
+        &self.id
+    }
+
+    /// A handle that stops it, from a signal handler for example.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.stopping.clone())
+    }
+}
+
+impl Future for Worker {
+    type Output = Result<(), RunError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let ended = ready!(Pin::new(&mut self.task).poll(context));
+        Poll::Ready(
+            ended.unwrap_or_else(|error| Err(RunError::Failed { what: format!("the supervisor ({error})") })),
+        )
+    }
+}
+
+/// Stops a worker. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Stopper(watch::Sender<Stopping>);
+
+impl Stopper {
+    /// Lets each handler finish its batch and calls its `stopping`, then leaves the leases to others and ends the worker.
+    ///
+    /// A second call does not wait any more: see [`Stopper::now`].
+    pub fn graceful(&self) {
+        self.0.send_modify(|stopping| {
+            *stopping = match stopping {
+                Stopping::Not => Stopping::Graceful,
+                Stopping::Graceful | Stopping::Now => Stopping::Now,
+            }
+        });
+    }
+
+    /// Ends the worker without waiting for its handlers. Its leases go to others after the failover time.
+    pub fn now(&self) {
+        self.0.send_replace(Stopping::Now);
+    }
+}
