@@ -1,0 +1,37 @@
+//! The project's own commands: `cargo xtask test` runs everything that CI runs.
+#![forbid(unsafe_code)]
+
+mod report;
+mod run;
+mod steps;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The commands behind README and CI")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checks format, lints, documentation and purity, and runs all tests
+    Test {
+        /// Fail where an optional tool is missing, instead of leaving its step out
+        #[arg(long)]
+        require_all: bool,
+        /// Run only the steps whose name contains this
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Test { require_all, only } => steps::test(require_all, only.as_deref()),
+    }
+}

@@ -1,0 +1,122 @@
+//! Running other programs.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::report::Outcome;
+
+/// The workspace's folder.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_owned()
+}
+
+/// Where builds and fetched tools go. Git does not look there.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// A command in the workspace's folder, from its words.
+pub(crate) fn command(words: &[&str]) -> Command {
+    let (program, arguments) = words.split_first().expect("a command has a name");
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// The cargo that runs this.
+pub(crate) fn cargo(words: &[&str]) -> Command {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(words).current_dir(root());
+    command
+}
+
+/// Runs a command to its end; a command that cannot be started has failed.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    match command.status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            say(&format!("{}: {error}", command.get_program().display()));
+            false
+        }
+    }
+}
+
+/// Runs a command quietly, to see whether it is there.
+pub(crate) fn exists(words: &[&str]) -> bool {
+    let status = command(words).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// Runs tests and counts them by the summary lines of the test harness, passing all output on.
+pub(crate) fn count_tests(command: &mut Command) -> Outcome {
+    let Ok(mut child) = command.stdout(Stdio::piped()).spawn() else { return Outcome::of(false) };
+    let (mut passed, mut failed) = (0, 0);
+    for line in lines(&mut child) {
+        if let Some((p, f)) = summary(&line) {
+            passed += p;
+            failed += f;
+        }
+        say(&line);
+    }
+    let success = child.wait().is_ok_and(|status| status.success());
+    // A build that breaks runs no test; that must not count as nothing failed.
+    Outcome::Ran { passed, failed: if success { failed } else { failed.max(1) } }
+}
+
+/// The counts of a line such as `test result: ok. 12 passed; 0 failed; …`.
+fn summary(line: &str) -> Option<(u64, u64)> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let mut counts = counts.split("; ");
+    let mut count = |what| counts.next()?.strip_suffix(what)?.trim().parse().ok();
+    Some((count("passed")?, count("failed")?))
+}
+
+/// A server of ours, stopped when this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    /// Where it listens.
+    pub(crate) endpoint: String,
+}
+
+impl Server {
+    /// Starts `shardflow-local` on a free port and waits until it is ready.
+    pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
+        let words = ["run", "--quiet", "--package", "shardflow-local", "--", "--port", "0"];
+        let mut child = cargo(&words).args(arguments).stdout(Stdio::piped()).spawn().ok()?;
+        let ready = lines(&mut child).next();
+        let endpoint = ready.and_then(|line| {
+            line.split_whitespace().find(|word| word.starts_with("http")).map(str::to_owned)
+        });
+        match endpoint {
+            Some(endpoint) => Some(Self { child, endpoint }),
+            None => {
+                stop(&mut child);
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+fn stop(child: &mut Child) {
+    // It may have ended by itself; then there is nothing to stop.
+    let _killed = child.kill().is_ok();
+    let _reaped = child.wait().is_ok();
+}
+
+fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+    let output = child.stdout.take().expect("its output is piped");
+    BufReader::new(output).lines().map_while(Result::ok)
+}
+
+#[expect(clippy::print_stdout, reason = "the output of the steps is what a person reads")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}
