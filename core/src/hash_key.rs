@@ -110,7 +110,10 @@ impl HashKeyRange {
     ///
     /// Gives none for a count of 0.
     pub fn divide(count: u32) -> impl Iterator<Item = Self> {
-        let size = u128::MAX.checked_div(u128::from(count)).unwrap_or_default();
+        // The whole part of 2^128 / count, which has no room in 128 bits for one range: it wraps to 0 and is not used.
+        let divisor = u128::from(count.max(1));
+        let exact = u128::MAX % divisor == divisor - 1;
+        let size = (u128::MAX / divisor).wrapping_add(u128::from(exact));
         (0..count).map(move |i| {
             let start = size * u128::from(i);
             let end = if i + 1 == count { u128::MAX } else { start + size - 1 };
@@ -164,5 +167,9 @@ mod tests {
             assert_eq!(ranges.last().unwrap().end(), HashKey::MAX);
             assert!(ranges.windows(2).all(|pair| pair[0].next() == Some(pair[1].start())), "{count}");
         }
+        // What AWS gives the second of two and of three shards.
+        let second = |count| HashKeyRange::divide(count).nth(1).map(|range| range.start().to_string());
+        assert_eq!(second(2).unwrap(), "170141183460469231731687303715884105728");
+        assert_eq!(second(3).unwrap(), "113427455640312821154458202477256070485");
     }
 }
