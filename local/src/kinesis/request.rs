@@ -1,0 +1,55 @@
+//! Rules that members of several requests follow.
+
+use super::error::KinesisError;
+
+/// Names of streams, shards and consumers.
+pub(super) fn identifier(value: &str, member: &str) -> Result<(), KinesisError> {
+    let fits = value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+    match value.len() {
+        0 => Err(KinesisError::constraint(value, member, "have length greater than or equal to 1")),
+        1..=128 if fits => Ok(()),
+        1..=128 => Err(KinesisError::constraint(
+            value,
+            member,
+            "satisfy regular expression pattern: [a-zA-Z0-9_.-]+",
+        )),
+        _ => Err(KinesisError::constraint(value, member, "have length less than or equal to 128")),
+    }
+}
+
+/// How many results a page has: `most` and the default are the call's.
+pub(super) fn page_size(value: Option<u32>, default: usize, member: &str) -> Result<usize, KinesisError> {
+    const MOST: u32 = 10_000;
+    match value {
+        None => Ok(default),
+        Some(0) => Err(KinesisError::constraint(0, member, "have value greater than or equal to 1")),
+        Some(size) if size > MOST => {
+            Err(KinesisError::constraint(size, member, "have value less than or equal to 10000"))
+        }
+        Some(size) => Ok(size as usize),
+    }
+}
+
+/// Most tags of a stream or consumer. API AddTagsToStream: 50.
+const TAGS: usize = 50;
+
+/// Adds tags, unless that breaks their rules.
+pub(super) fn add_tags(
+    tags: &mut std::collections::BTreeMap<String, String>,
+    new: std::collections::BTreeMap<String, String>,
+) -> Result<(), KinesisError> {
+    for (key, value) in &new {
+        if !(1..=128).contains(&key.chars().count()) {
+            return Err(KinesisError::constraint(key, "tags", "have keys of 1 to 128 characters"));
+        }
+        if value.chars().count() > 256 {
+            return Err(KinesisError::constraint(value, "tags", "have values of at most 256 characters"));
+        }
+    }
+    let added = new.keys().filter(|key| !tags.contains_key(*key)).count();
+    if tags.len() + added > TAGS {
+        return Err(KinesisError::invalid_argument(format!("A resource cannot have more than {TAGS} tags.")));
+    }
+    tags.extend(new);
+    Ok(())
+}

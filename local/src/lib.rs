@@ -1,0 +1,7 @@
+//! x
+#![allow(missing_docs)]
+mod clock;
+mod config;
+pub mod kinesis;
+pub use clock::Clock;
+pub use config::Config;
