@@ -42,7 +42,7 @@ impl Bucket {
         if self.level > 0 {
             now
         } else {
-            now.plus(Duration::from_millis(debt / self.per_second.unsigned_abs() + 1))
+            self.filled.plus(Duration::from_millis(debt / self.per_second.unsigned_abs() + 1))
         }
     }
 

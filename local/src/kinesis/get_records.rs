@@ -55,7 +55,7 @@ pub struct ReadRecord {
 }
 
 impl ReadRecord {
-    fn of((sequence, record): (Sequence, &StoredRecord)) -> Self {
+    pub(super) fn of((sequence, record): (Sequence, &StoredRecord)) -> Self {
         Self {
             sequence,
             arrival: record.arrival.time(),
@@ -83,6 +83,7 @@ impl Kinesis {
     ///
     /// When the iterator is garbage (`InvalidArgument`) or too old (`ExpiredIterator`), the stream or shard is gone
     /// (`ResourceNotFound`), or the shard has given enough for now (`ProvisionedThroughputExceeded`).
+    #[expect(clippy::missing_panics_doc, reason = "it cannot: what was just found is there")]
     pub fn get_records(
         &mut self,
         now: SystemTime,

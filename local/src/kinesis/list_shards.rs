@@ -114,7 +114,7 @@ impl Kinesis {
             .shards(now)
             .filter(|shard| shard.id.as_str() > after.as_str() && filter.admits(shard, horizon));
         let shards: Vec<_> = matching.by_ref().take(size).map(ShardDescription::of).collect();
-        let next_token = matching.next().and(shards.last()).map(|last| {
+        let next_token = matching.next().and_then(|_| shards.last()).map(|last| {
             let created = stream.created.millis().to_string();
             let issued = now.millis().to_string();
             token::seal(TOKEN, &[&stream.name, &created, &last.shard_id, &filter.to_text(), &issued])

@@ -51,7 +51,7 @@ impl Kinesis {
         let page: Vec<_> = following.by_ref().take(size).map(|(_, consumer)| consumer).collect();
         let next_token = following
             .next()
-            .and(page.last())
+            .and_then(|_| page.last())
             .map(|last| token::seal(TOKEN, &[&last.name, &now.millis().to_string()]));
         let consumers = page.into_iter().map(ConsumerDescription::of).collect();
         Ok(ListStreamConsumersResponse { consumers, next_token })

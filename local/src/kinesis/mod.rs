@@ -9,6 +9,7 @@
 mod bucket;
 mod consumer;
 mod error;
+mod holdings;
 mod limits;
 mod request;
 mod reshard;
@@ -66,6 +67,7 @@ pub use describe_stream_summary::{
 pub use error::{ErrorCode, KinesisError};
 pub use get_records::{GetRecordsRequest, GetRecordsResponse, ReadRecord};
 pub use get_shard_iterator::{GetShardIteratorRequest, GetShardIteratorResponse};
+pub(crate) use get_shard_iterator::{PositionShape, ShardIterator};
 pub use limits::Limits;
 pub use list_shards::{ListShardsRequest, ListShardsResponse, ShardFilter, ShardFilterType};
 pub use merge_shards::MergeShardsRequest;

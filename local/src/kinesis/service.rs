@@ -144,7 +144,7 @@ impl Kinesis {
         }
     }
 
-    pub(super) fn stream_arn(&self, name: &str) -> String {
+    pub(crate) fn stream_arn(&self, name: &str) -> String {
         let partition = if self.region.starts_with("cn-") {
             "aws-cn"
         } else if self.region.starts_with("us-gov-") {

@@ -44,7 +44,9 @@ mod tests {
         assert_eq!(open::<2>("iterator", &token).unwrap(), ["orders", "7"]);
         assert_eq!(open::<3>("iterator", &token), None);
         assert_eq!(open::<2>("page", &token), None);
-        for garbage in ["", "AAAA", "not base64!", &token[1..], &format!("{token}A")] {
+        for garbage in
+            ["", "AAAA", "not base64!", token.trim_start_matches(char::is_alphanumeric), &format!("{token}A")]
+        {
             assert_eq!(open::<2>("iterator", garbage), None, "{garbage}");
         }
     }
