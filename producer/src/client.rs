@@ -33,7 +33,7 @@ impl Client {
 
     pub(crate) async fn carry_out(&self, request: Request) -> Answer {
         let answer = match request {
-            Request::ListShards => self.list_shards().await.map(Answer::Shards),
+            Request::ListShards { closed } => self.list_shards(closed).await.map(Answer::Shards),
             Request::PutRecords(entries) => self.put_records(entries).await.map(Answer::Put),
         };
         answer.unwrap_or_else(Answer::Failed)
@@ -58,10 +58,10 @@ impl Client {
         bounded(self.timeout, sent).await?.records.into_iter().map(|entry| Ok(placed(entry))).collect()
     }
 
-    async fn list_shards(&self) -> Result<Vec<Shard>, Failure> {
+    async fn list_shards(&self, closed: bool) -> Result<Vec<Shard>, Failure> {
         let open = ShardFilter::builder().r#type(ShardFilterType::AtLatest).build();
         let open = open.map_err(|error| Failure::refused("NotSent", error.to_string()))?;
-        list_shards(&self.kinesis, &self.stream, Some(open), self.timeout).await
+        list_shards(&self.kinesis, &self.stream, (!closed).then_some(open), self.timeout).await
     }
 }
 

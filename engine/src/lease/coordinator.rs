@@ -1,6 +1,6 @@
 //! The machine itself: what it is told, what it asks for, and what it holds.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -93,7 +93,7 @@ impl Coordinator {
             let ids = children.iter().map(|child| child.id.clone()).collect();
             let rows =
                 children.iter().map(|child| crate::shards::lease(child, Checkpoint::TrimHorizon)).collect();
-            self.families.insert(key.clone(), Family { tenure, rows, ids, retry: Some(now) });
+            self.families.insert(key.clone(), Family { tenure, rows, ids, alone: false, retry: Some(now) });
             self.advance_families(now);
         }
     }
@@ -145,6 +145,9 @@ impl Coordinator {
             (Pending::Look, Answer::Rows(rows)) => self.looked(now, rows),
             (Pending::Look, answer) => self.look_failed(now, answer),
             (Pending::Shards, answer) => self.shards_listed(now, answer),
+            (Pending::Relatives { key, tenure, missing }, answer) => {
+                self.relatives_listed(now, &key, tenure, &missing, answer);
+            }
             (Pending::Create { family }, answer) => self.created(now, family, answer),
             (Pending::Children { key, tenure }, answer) => self.children_noted(now, &key, tenure, answer),
             (Pending::Renew { key, tenure, counter, sent }, answer) => {
@@ -275,7 +278,7 @@ impl Coordinator {
     }
 
     /// Time between looks while a lease is known to be on its way.
-    const EAGER: Duration = Duration::from_secs(1);
+    pub(super) const EAGER: Duration = Duration::from_secs(1);
 
     /// Whether nothing is under way here that concerns the lease.
     fn is_free_here(&self, key: &LeaseKey) -> bool {
@@ -334,7 +337,9 @@ pub(super) struct Family {
     pub(super) tenure: Tenure,
     /// Those that are not in the table yet.
     pub(super) rows: VecDeque<LeaseRow>,
-    pub(super) ids: std::collections::BTreeSet<ShardId>,
+    pub(super) ids: BTreeSet<ShardId>,
+    /// Whether a second parent that has no lease has been found to be gone from the stream.
+    pub(super) alone: bool,
     /// When to go on; `None` while a request is under way.
     pub(super) retry: Option<Moment>,
 }
@@ -344,6 +349,12 @@ pub(super) struct Family {
 pub(super) enum Pending {
     Look,
     Shards,
+    /// Whether the other parent of a child is still in the stream.
+    Relatives {
+        key: LeaseKey,
+        tenure: Tenure,
+        missing: BTreeSet<ShardId>,
+    },
     /// A row of the first start, or a child of the lease.
     Create {
         family: Option<(LeaseKey, Tenure)>,

@@ -1,8 +1,9 @@
 //! A worker's first minutes: the leases that the application needs exist before they are shared out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
-use shardflow_core::{LeaseKey, LeaseRow};
+use shardflow_core::{LeaseChange, LeaseKey, LeaseRow, ShardId};
 
 use super::coordinator::{Answer, Coordinator, Event, Family, Pending, Request};
 use super::held::Tenure;
@@ -146,22 +147,58 @@ impl Coordinator {
             .map(|(key, _)| key.clone())
             .collect();
         for key in due {
-            let Some(Family { tenure, rows, ids, retry }) = self.families.get_mut(&key) else { continue };
+            let Some(Family { tenure, rows, ids, alone, retry }) = self.families.get_mut(&key) else {
+                continue;
+            };
             *retry = None;
             let tenure = *tenure;
-            match rows.front().cloned() {
-                Some(row) => {
-                    self.send(
-                        Pending::Create { family: Some((key, tenure)) },
-                        Request::Create(Box::new(row)),
-                    );
-                }
-                None => {
-                    let change = shardflow_core::LeaseChange::Children { children: ids.clone() };
-                    self.send(Pending::Children { key: key.clone(), tenure }, Request::Write { key, change });
-                }
+            let Some(row) = rows.front().cloned() else {
+                let change = LeaseChange::Children { children: ids.clone() };
+                self.send(Pending::Children { key: key.clone(), tenure }, Request::Write { key, change });
+                continue;
+            };
+            let missing = if *alone { BTreeSet::new() } else { self.missing_parents(&key, &row) };
+            if missing.is_empty() {
+                self.send(Pending::Create { family: Some((key, tenure)) }, Request::Create(Box::new(row)));
+            } else {
+                let all = Request::ListShards(ShardFilter::All);
+                self.send(Pending::Relatives { key, tenure, missing }, all);
             }
         }
+    }
+
+    /// Parents of a merged shard that have no lease. One may still get it, when its own parent ends; a child that was
+    /// entered before would be read before it.
+    fn missing_parents(&self, ended: &LeaseKey, child: &LeaseRow) -> BTreeSet<ShardId> {
+        if self.seen.get(&child.key).is_some() {
+            return BTreeSet::new();
+        }
+        let missing = |parent: &&ShardId| {
+            let key = LeaseKey::from(*parent);
+            key != *ended && self.seen.get(&key).is_none()
+        };
+        child.parents.iter().filter(missing).cloned().collect()
+    }
+
+    pub(super) fn relatives_listed(
+        &mut self,
+        now: Moment,
+        key: &LeaseKey,
+        tenure: Tenure,
+        missing: &BTreeSet<ShardId>,
+        answer: Answer,
+    ) {
+        let Some(family) = self.families.get_mut(key).filter(|family| family.tenure == tenure) else {
+            return;
+        };
+        family.alone = match answer {
+            Answer::Shards(listed) => !listed.iter().any(|shard| missing.contains(&shard.id)),
+            Answer::Rows(_) | Answer::Written | Answer::Conflict(_) | Answer::Failed(_) => false,
+        };
+        let wait = if family.alone { Duration::ZERO } else { Self::EAGER };
+        family.retry = Some(now.after(wait));
+        // The lease that is waited for shows in the table.
+        self.next_look = self.next_look.min(now.after(wait / 2));
     }
 
     fn child_created(&mut self, now: Moment, key: &LeaseKey, tenure: Tenure, done: bool) {

@@ -37,7 +37,7 @@ pub struct Pipeline<T> {
     pub(super) isolated: VecDeque<Vec<Entry<T>>>,
     pub(super) flights: BTreeMap<RequestId, Flight<T>>,
     /// Aggregates that were taken by a shard that is not in the map.
-    pub(super) unjudged: Vec<(Entry<T>, Placed, Moment)>,
+    pub(super) unjudged: Vec<Unjudged<T>>,
     pub(super) epochs: Epochs,
     pub(super) held_bytes: usize,
     pub(super) ids: RequestIds,
@@ -50,6 +50,22 @@ pub struct Pipeline<T> {
 pub(super) struct Flight<T> {
     pub(super) entries: Vec<Entry<T>>,
     pub(super) sent: Moment,
+}
+
+/// An aggregate that was taken by a shard whose range is not known.
+#[derive(Debug)]
+pub(super) struct Unjudged<T> {
+    pub(super) entry: Entry<T>,
+    pub(super) placed: Placed,
+    pub(super) sent: Moment,
+    pub(super) answered: Moment,
+}
+
+impl<T> Unjudged<T> {
+    /// When its newest record was accepted.
+    pub(super) fn newest(&self) -> Moment {
+        self.entry.records.iter().map(|held| held.accepted).max().unwrap_or(self.sent)
+    }
 }
 
 impl<T> Pipeline<T> {
@@ -114,10 +130,10 @@ impl<T> Pipeline<T> {
                 Failure::unknown("Abandoned", "given up while a request that carries it is under way");
             flight.entries.into_iter().map(move |entry| (entry, flight.sent, failure.clone()))
         });
-        let unjudged = std::mem::take(&mut self.unjudged).into_iter().map(|(entry, placed, sent)| {
-            let message =
-                format!("taken by {}, which may not be the shard of all its records", placed.shard_id);
-            (entry, sent, Failure::unknown("Misplaced", message))
+        let unjudged = std::mem::take(&mut self.unjudged).into_iter().map(|unjudged| {
+            let shard = unjudged.placed.shard_id;
+            let message = format!("taken by {shard}, which may not be the shard of all its records");
+            (unjudged.entry, unjudged.sent, Failure::unknown("Misplaced", message))
         });
         let mut records: Vec<Held<T>> = Vec::new();
         for (mut entry, sent, failure) in in_flight.chain(unjudged).collect::<Vec<_>>() {
@@ -257,7 +273,7 @@ impl<T> Pipeline<T> {
                     .values()
                     .flat_map(|flight| &flight.entries)
                     .chain(self.isolated.iter().flatten())
-                    .chain(self.unjudged.iter().map(|(entry, ..)| entry));
+                    .chain(self.unjudged.iter().map(|unjudged| &unjudged.entry));
                 under_way.any(|entry| entry.range.overlaps(&range))
             }
         }
@@ -279,8 +295,11 @@ impl<T> Pipeline<T> {
 /// What a pipeline asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Request {
-    /// List the stream's shards, all pages; those that are open suffice.
-    ListShards,
+    /// List the stream's shards, all pages.
+    ListShards {
+        /// Whether closed ones are wanted too: one of them may have taken something.
+        closed: bool,
+    },
     /// Put these entries.
     PutRecords(Vec<PutEntry>),
 }

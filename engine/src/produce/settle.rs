@@ -8,7 +8,7 @@ use super::Settings;
 use super::held::{Held, Trail};
 use super::lane::Lane;
 use super::pack::Entry;
-use super::pipeline::{Event, Flight, Outcome, Pipeline, Placed, Request};
+use super::pipeline::{Event, Flight, Outcome, Pipeline, Placed, Request, Unjudged};
 use crate::{Failure, Moment, Verdict};
 
 impl<T> Pipeline<T> {
@@ -82,7 +82,7 @@ impl<T> Pipeline<T> {
             return None;
         }
         let Some(range) = self.map.range_of(&placed.shard_id) else {
-            self.unjudged.push((entry, placed, sent));
+            self.unjudged.push(Unjudged { entry, placed, sent, answered: now });
             return None;
         };
         if entry.records.iter().all(|held| range.contains(held.hash_key)) {
@@ -92,25 +92,31 @@ impl<T> Pipeline<T> {
         self.misplaced(now, entry, &placed, sent)
     }
 
-    /// When aggregates whose shard the map does not know must be given up.
+    /// When aggregates whose shard the map does not know must be given up: all of one at once, when its newest record is
+    /// too old. What is left of it must not be sent again, since it may well be where it belongs.
     pub(super) fn unjudged_until(&self) -> Option<Moment> {
-        self.unjudged.iter().map(|(entry, ..)| entry.oldest.after(self.settings.record_ttl)).min()
+        let ttl = self.settings.record_ttl;
+        self.unjudged.iter().map(|unjudged| unjudged.newest().after(ttl)).min()
     }
 
-    /// No map has told in time where an aggregate went: what is too old of it is given back, the rest is sent again.
+    /// No map has told in time where an aggregate went: its records are given back.
     pub(super) fn release_unjudged(&mut self, now: Moment) {
         if self.unjudged_until().is_none_or(|until| until > now) {
             return;
         }
-        let mut again = Vec::new();
-        for (entry, placed, sent) in std::mem::take(&mut self.unjudged) {
-            if now.since(entry.oldest) < self.settings.record_ttl {
-                self.unjudged.push((entry, placed, sent));
+        for unjudged in std::mem::take(&mut self.unjudged) {
+            if now.since(unjudged.newest()) < self.settings.record_ttl {
+                self.unjudged.push(unjudged);
             } else {
-                again.extend(self.misplaced(now, entry, &placed, sent));
+                let Unjudged { mut entry, placed, sent, .. } = unjudged;
+                let message =
+                    format!("whether {} is the shard of all its records is not known", placed.shard_id);
+                Trail::note(&mut entry.records, sent, now, &Failure::unknown("Misplaced", message));
+                for held in entry.records {
+                    self.settle_failed(held, |record, attempts| Outcome::Expired { record, attempts });
+                }
             }
         }
-        self.send_again(now, again);
         self.unblock();
     }
 
@@ -201,23 +207,32 @@ impl<T> Pipeline<T> {
     pub(super) fn refresh_map(&mut self, now: Moment) {
         if self.map.is_due(now) {
             let id = self.ids.next();
-            self.map.asking(id, now);
-            self.requests.push_back((id, Request::ListShards));
+            let closed = !self.unjudged.is_empty();
+            self.map.asking(id, now, closed);
+            self.requests.push_back((id, Request::ListShards { closed }));
         }
     }
 
     pub(super) fn map_loaded(&mut self, now: Moment, shards: Vec<Shard>) {
+        let asked = self.map.asked_for_closed();
         let Some(open) = self.map.loaded(now, shards, self.settings.map_age, &mut self.rng) else { return };
         let lanes = open.into_iter().map(|(range, shard)| Lane::new(Some(shard), range)).collect();
         self.set_lanes(now, lanes);
         let mut again = Vec::new();
-        for (entry, placed, sent) in std::mem::take(&mut self.unjudged) {
-            match self.map.range_of(&placed.shard_id) {
-                Some(range) if entry.records.iter().all(|held| range.contains(held.hash_key)) => {
-                    self.deliver(entry, &placed);
+        for unjudged in std::mem::take(&mut self.unjudged) {
+            match self.map.range_of(&unjudged.placed.shard_id) {
+                Some(range) if unjudged.entry.records.iter().all(|held| range.contains(held.hash_key)) => {
+                    self.deliver(unjudged.entry, &unjudged.placed);
                 }
-                // Not known even now: closed again already. To send it once more is safe.
-                _ => again.extend(self.misplaced(now, entry, &placed, sent)),
+                // Asked for before that shard was known to be, or without the closed ones.
+                None if asked.is_none_or(|asked| asked < unjudged.answered) => {
+                    self.map.contradicted(now);
+                    self.unjudged.push(unjudged);
+                }
+                _ => {
+                    let Unjudged { entry, placed, sent, .. } = unjudged;
+                    again.extend(self.misplaced(now, entry, &placed, sent));
+                }
             }
         }
         self.send_again(now, again);

@@ -18,6 +18,8 @@ pub(super) struct ShardMap {
     asked: Option<Moment>,
     /// The request under way, and when it was sent.
     asking: Option<(RequestId, Moment)>,
+    /// Whether that asks for closed shards too.
+    closed: bool,
     /// When to ask next.
     ask_at: Option<Moment>,
     backoff: Backoff,
@@ -33,6 +35,7 @@ impl ShardMap {
             known: BTreeMap::new(),
             asked: None,
             asking: None,
+            closed: false,
             ask_at: None,
             // The KPL's: from 1 s up to 30 s. Starts sooner, since records may be waiting for the first map.
             backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(30)),
@@ -70,8 +73,14 @@ impl ShardMap {
         self.ask_at = Some(self.ask_at.map_or(earliest, |at| at.min(earliest)));
     }
 
-    pub(super) fn asking(&mut self, id: RequestId, now: Moment) {
+    /// When the request under way was sent, if it asks for closed shards too.
+    pub(super) fn asked_for_closed(&self) -> Option<Moment> {
+        self.asking.filter(|_| self.closed).map(|(_, sent)| sent)
+    }
+
+    pub(super) fn asking(&mut self, id: RequestId, now: Moment, closed: bool) {
         self.asking = Some((id, now));
+        self.closed = closed;
         self.ask_at = None;
     }
 

@@ -93,7 +93,11 @@ impl Talk {
     }
 
     fn take_map_request(&mut self) -> RequestId {
-        let at = self.asked.iter().position(|(_, r)| *r == Request::ListShards).expect("it asks for the map");
+        let at = self
+            .asked
+            .iter()
+            .position(|(_, r)| matches!(r, Request::ListShards { .. }))
+            .expect("it asks for the map");
         self.asked.remove(at).0
     }
 
@@ -107,7 +111,7 @@ impl Talk {
         let at = self.asked.iter().position(|(_, r)| matches!(r, Request::PutRecords(_))).expect("it puts");
         match self.asked.remove(at) {
             (id, Request::PutRecords(entries)) => (id, entries),
-            (_, Request::ListShards) => unreachable!(),
+            (_, Request::ListShards { .. }) => unreachable!(),
         }
     }
 
@@ -445,6 +449,25 @@ fn an_aggregate_in_one_half_of_a_split_is_delivered_when_all_of_it_belongs_there
 }
 
 #[test]
+fn an_aggregate_in_a_shard_that_is_closed_again_is_looked_up_and_not_sent_twice() {
+    let mut talk = Talk::with_shards(Settings::default(), 1);
+    talk.put(1, 10);
+    talk.put(2, 20);
+    talk.sleep(100);
+    let (id, _) = talk.take_put();
+    let results = vec![Ok(talk.placed(1))];
+    talk.answer(id, Answer::Put(results));
+    talk.sleep(1_000);
+    assert!(matches!(talk.asked[0].1, Request::ListShards { closed: true }));
+    let mut shards = split();
+    shards[1].ending_sequence_number = Some("12".parse().unwrap());
+    let quarters = (3..).zip(HashKeyRange::divide(4)).map(|(number, range)| shard(number, range));
+    shards.extend(quarters.take(2));
+    talk.answer_map(shards);
+    assert!(talk.delivered(1) && talk.delivered(2));
+}
+
+#[test]
 fn an_aggregate_in_a_merged_shard_is_delivered() {
     let mut talk = Talk::with_shards(Settings::default(), 2);
     talk.put(1, 10);
@@ -678,7 +701,7 @@ proptest! {
                     let answer = match request {
                         _ if dice % 7 == 0 => Answer::Failed(timed_out()),
                         _ if dice % 31 == 1 => Answer::Failed(Failure::refused("ValidationException", "")),
-                        Request::ListShards => Answer::Shards(
+                        Request::ListShards { .. } => Answer::Shards(
                             (first..).zip(HashKeyRange::divide(shards)).map(|(n, range)| shard(n, range)).collect(),
                         ),
                         Request::PutRecords(entries) => Answer::Put(
@@ -703,7 +726,7 @@ proptest! {
         talk.sleep(40_000);
         while let Some((id, request)) = (!talk.asked.is_empty()).then(|| talk.asked.remove(0)) {
             let answer = match request {
-                Request::ListShards => Answer::Shards(divided(1)),
+                Request::ListShards { .. } => Answer::Shards(divided(1)),
                 Request::PutRecords(_) => Answer::Failed(timed_out()),
             };
             talk.answer(id, answer);

@@ -1,0 +1,51 @@
+//! What goes wrong, and how often.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+/// How bad a world is. All chances are in parts of a thousand.
+#[derive(Clone, Debug)]
+pub(super) struct Faults {
+    /// A request is never carried out.
+    pub(super) request_lost: u32,
+    /// A request is carried out, and nobody hears of it.
+    pub(super) answer_lost: u32,
+    /// A request or an answer takes up to some seconds.
+    pub(super) late: u32,
+    /// A single entry of a put is refused as throttled.
+    pub(super) entry_refused: u32,
+    /// A whole request is refused as throttled, or fails inside the service.
+    pub(super) refused: u32,
+    /// A handler fails.
+    pub(super) handler_fails: u32,
+}
+
+impl Faults {
+    pub(super) const NONE: Self =
+        Self { request_lost: 0, answer_lost: 0, late: 0, entry_refused: 0, refused: 0, handler_fails: 0 };
+
+    /// The faults of one world: some kinds missing, so that each is also seen without the others.
+    pub(super) fn draw(rng: &mut Rng) -> Self {
+        let mut chance = |most: u32| if rng.bool() { rng.u32(1..=most) } else { 0 };
+        Self {
+            request_lost: chance(30),
+            answer_lost: chance(40),
+            late: chance(60),
+            entry_refused: chance(100),
+            refused: chance(40),
+            handler_fails: chance(50),
+        }
+    }
+}
+
+/// Whether something with a chance of so many in a thousand happens.
+pub(super) fn happens(rng: &mut Rng, chance: u32) -> bool {
+    rng.u32(0..1000) < chance
+}
+
+/// How long one way through the network takes.
+pub(super) fn latency(rng: &mut Rng, late: u32) -> Duration {
+    let millis = if happens(rng, late) { rng.u64(100..4_000) } else { rng.u64(1..30) };
+    Duration::from_micros(millis * 1_000 + rng.u64(0..1_000))
+}

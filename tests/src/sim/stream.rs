@@ -1,0 +1,214 @@
+//! The stream: the state machine of the embedded service, with the simulation's clock.
+
+use std::time::{Duration, SystemTime};
+
+use fastrand::Rng;
+use shardflow_core::{HashKey, HashKeyRange, Invalid, SequenceNumber, Shard, ShardId};
+use shardflow_engine::consume::{self, Page};
+use shardflow_engine::produce::{self, Placed, PutEntry};
+use shardflow_engine::{Failure, shards};
+use shardflow_local::Config;
+use shardflow_local::kinesis::{
+    ChildShard, CreateStreamRequest, GetRecordsRequest, GetShardIteratorRequest, HashKeyRangeDescription,
+    Kinesis, KinesisError, ListShardsRequest, MergeShardsRequest, PutRecordsEntry, PutRecordsRequest,
+    PutRecordsResult, ShardDescription, ShardFilter, ShardFilterType, SplitShardRequest,
+};
+
+const NAME: &str = "world";
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct Stream(Kinesis);
+
+/// An entry that the stream has taken.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) placed: Placed,
+    pub(super) entry: PutEntry,
+}
+
+/// The time by the wall at which every world begins.
+pub(super) fn wall(now: Duration) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000) + now
+}
+
+impl Stream {
+    pub(super) fn new(shards: u32) -> Self {
+        let mut kinesis = Kinesis::new("eu-west-1", &Config::default());
+        let create = CreateStreamRequest {
+            stream_name: NAME.into(),
+            shard_count: Some(shards),
+            ..CreateStreamRequest::default()
+        };
+        let long_ago = wall(Duration::ZERO) - Duration::from_secs(60);
+        kinesis.create_stream(long_ago, create).expect("a new stream of a few shards");
+        Self(kinesis)
+    }
+
+    /// All shards, open and closed.
+    pub(super) fn shards(&mut self, now: Duration) -> Vec<Shard> {
+        self.list(now, shards::ShardFilter::All).expect("the stream is there and its shards are in order")
+    }
+
+    pub(super) fn list(&mut self, now: Duration, filter: shards::ShardFilter) -> Result<Vec<Shard>, Failure> {
+        let (kind, timestamp) = match filter {
+            shards::ShardFilter::All => (ShardFilterType::FromTrimHorizon, None),
+            shards::ShardFilter::AtLatest => (ShardFilterType::AtLatest, None),
+            shards::ShardFilter::AtTrimHorizon => (ShardFilterType::AtTrimHorizon, None),
+            shards::ShardFilter::AtTimestamp(at) => (ShardFilterType::AtTimestamp, Some(at)),
+        };
+        let list = ListShardsRequest {
+            stream: NAME.into(),
+            max_results: Some(10_000),
+            shard_filter: Some(ShardFilter { r#type: kind, shard_id: None, timestamp }),
+            ..ListShardsRequest::default()
+        };
+        let listed = self.0.list_shards(wall(now), list).map_err(failure)?;
+        listed.shards.into_iter().map(|listed| shard(listed).map_err(unreadable)).collect()
+    }
+
+    /// Puts what is not refused. `refuse` is asked for each entry.
+    pub(super) fn put(
+        &mut self,
+        now: Duration,
+        entries: Vec<PutEntry>,
+        mut refuse: impl FnMut() -> bool,
+    ) -> (produce::Answer, Vec<Stored>) {
+        let refused: Vec<_> = entries.iter().map(|_| refuse()).collect();
+        let taken = entries.iter().zip(&refused).filter(|(_, refused)| !**refused).map(|(entry, _)| {
+            PutRecordsEntry {
+                data: entry.data.clone(),
+                partition_key: Some(entry.partition_key.clone()),
+                explicit_hash_key: Some(entry.explicit_hash_key),
+            }
+        });
+        let records: Vec<_> = taken.collect();
+        let results = if records.is_empty() {
+            Vec::new()
+        } else {
+            match self.0.put_records(wall(now), PutRecordsRequest { stream: NAME.into(), records }) {
+                Ok(answer) => answer.records,
+                Err(error) => return (produce::Answer::Failed(failure(error)), Vec::new()),
+            }
+        };
+        let mut results = results.into_iter();
+        let mut stored = Vec::new();
+        let answers = entries.into_iter().zip(refused).map(|(entry, refused)| {
+            if refused {
+                return Err(Failure::refused(
+                    "ProvisionedThroughputExceededException",
+                    "refused by the script",
+                ));
+            }
+            match results.next() {
+                Some(PutRecordsResult::Stored { shard, sequence }) => {
+                    let sequence_number = sequence.to_string().parse().map_err(unreadable)?;
+                    let placed = Placed { shard_id: shard, sequence_number };
+                    stored.push(Stored { placed: placed.clone(), entry });
+                    Ok(placed)
+                }
+                Some(PutRecordsResult::Failed { code, message }) => Err(Failure::refused(code, message)),
+                None => Err(Failure::unknown("Unreadable", "a result is missing")),
+            }
+        });
+        let answers = answers.collect();
+        (produce::Answer::Put(answers), stored)
+    }
+
+    pub(super) fn read(&mut self, now: Duration, me: &ShardId, request: consume::Request) -> consume::Answer {
+        let answer = match request {
+            consume::Request::OpenIterator(position) => {
+                let open =
+                    GetShardIteratorRequest { stream: NAME.into(), shard_id: me.to_string(), position };
+                let opened = self.0.get_shard_iterator(wall(now), open).map_err(failure);
+                opened.map(|answer| consume::Answer::Iterator {
+                    iterator: answer.shard_iterator,
+                    asked: wall(now),
+                })
+            }
+            consume::Request::GetRecords { iterator, limit } => {
+                let limit = u32::try_from(limit).ok();
+                let read = GetRecordsRequest { shard_iterator: iterator, limit };
+                self.0.get_records(wall(now), read).map_err(failure).and_then(|answer| {
+                    let children = answer.child_shards.unwrap_or_default().into_iter().map(child);
+                    Ok(consume::Answer::Page(Page {
+                        records: answer.records.into_iter().map(Into::into).collect(),
+                        next: answer.next_shard_iterator,
+                        behind: Duration::from_millis(answer.millis_behind_latest),
+                        children: children.collect::<Result<_, _>>().map_err(unreadable)?,
+                    }))
+                })
+            }
+            consume::Request::ListShards => {
+                self.list(now, shards::ShardFilter::All).map(consume::Answer::Shards)
+            }
+            consume::Request::Initialize
+            | consume::Request::Process(_)
+            | consume::Request::EnterChildren(_)
+            | consume::Request::Stop(_)
+            | consume::Request::CheckpointEnd => unreachable!("the worker does that itself"),
+        };
+        answer.unwrap_or_else(consume::Answer::Failed)
+    }
+
+    /// Splits or merges at random. An attempt that the service refuses is none.
+    pub(super) fn reshard(&mut self, now: Duration, rng: &mut Rng, most: usize) {
+        let mut open: Vec<_> = self.shards(now).into_iter().filter(Shard::is_open).collect();
+        open.sort_by_key(|shard| shard.hash_key_range);
+        let at = rng.usize(..open.len());
+        if open.len() < most && (open.len() == 1 || rng.bool()) {
+            let range = open[at].hash_key_range;
+            let middle = range.start().0 + (range.end().0 - range.start().0) / 2;
+            let split = SplitShardRequest {
+                stream: NAME.into(),
+                shard_to_split: open[at].id.to_string(),
+                new_starting_hash_key: middle.to_string(),
+            };
+            drop(self.0.split_shard(wall(now), split));
+        } else if open.len() > 1 {
+            let at = at.min(open.len() - 2);
+            let merge = MergeShardsRequest {
+                stream: NAME.into(),
+                shard_to_merge: open[at].id.to_string(),
+                adjacent_shard_to_merge: open[at + 1].id.to_string(),
+            };
+            drop(self.0.merge_shards(wall(now), merge));
+        }
+    }
+
+    pub(super) fn expire_iterators(&mut self) {
+        self.0.expire_iterators();
+    }
+}
+
+fn failure(error: KinesisError) -> Failure {
+    Failure::refused(error.code().as_str(), error.message())
+}
+
+fn unreadable(error: Invalid) -> Failure {
+    Failure::unknown("Unreadable", error.to_string())
+}
+
+fn range(text: &HashKeyRangeDescription) -> Result<HashKeyRange, Invalid> {
+    let key = |text: &str| text.parse::<HashKey>();
+    HashKeyRange::new(key(&text.starting_hash_key)?, key(&text.ending_hash_key)?)
+}
+
+fn shard(listed: ShardDescription) -> Result<Shard, Invalid> {
+    let mut shard = Shard::new(listed.shard_id.parse()?, range(&listed.hash_key_range)?);
+    shard.parent = listed.parent_shard_id.map(|id| id.parse()).transpose()?;
+    shard.adjacent_parent = listed.adjacent_parent_shard_id.map(|id| id.parse()).transpose()?;
+    let numbers = listed.sequence_number_range;
+    let number = |text: String| text.parse::<SequenceNumber>();
+    shard.starting_sequence_number = Some(number(numbers.starting_sequence_number)?);
+    shard.ending_sequence_number = numbers.ending_sequence_number.map(number).transpose()?;
+    Ok(shard)
+}
+
+fn child(child: ChildShard) -> Result<Shard, Invalid> {
+    let mut shard = Shard::new(child.shard_id.parse()?, range(&child.hash_key_range)?);
+    let mut parents = child.parent_shards.into_iter();
+    shard.parent = parents.next().map(|id| id.parse()).transpose()?;
+    shard.adjacent_parent = parents.next().map(|id| id.parse()).transpose()?;
+    Ok(shard)
+}

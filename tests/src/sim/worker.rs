@@ -1,0 +1,422 @@
+//! A worker: the real coordinator and shard lives, and what the consumer's shells and an application do between them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fastrand::Rng;
+use shardflow_core::{Checkpoint, LeaseKey, LeaseRow, ShardId, UserRecord, WorkerId};
+use shardflow_engine::consume::{self, Answer, Batch, Finish, ShardLife, Stop};
+use shardflow_engine::lease::{self, CheckpointId, Coordinator, LossCause, Tenure};
+use shardflow_engine::{Failure, Moment, RequestId};
+
+use super::faults::happens;
+use super::network::{Call, Reply};
+
+/// One worker, through all its lives.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) id: WorkerId,
+    pub(super) life: u64,
+    /// Where its own clock stood when the world began.
+    offset: Duration,
+    alive: Option<Alive>,
+    /// A stopped process: its timers fire and its mail is read only from here on.
+    pub(super) frozen_until: Duration,
+    /// Its requests get nowhere.
+    pub(super) cut: bool,
+}
+
+/// What a running worker consists of.
+#[derive(Debug)]
+struct Alive {
+    coordinator: Coordinator,
+    shards: BTreeMap<LeaseKey, Running>,
+    /// Leases acquired anew while the former run of their shard still ends.
+    waiting: BTreeMap<LeaseKey, (Box<LeaseRow>, Tenure, Moment)>,
+    checkpoints: BTreeMap<CheckpointId, (LeaseKey, Tenure, RequestId)>,
+    families: BTreeMap<(LeaseKey, Tenure), RequestId>,
+    next_checkpoint: u64,
+    stopping: bool,
+    seed: u64,
+}
+
+#[derive(Debug)]
+struct Running {
+    tenure: Tenure,
+    shard: ShardId,
+    life: ShardLife,
+    /// What the handler has done.
+    done: Checkpoint,
+}
+
+/// What a worker has done.
+#[derive(Debug)]
+pub(super) enum Did {
+    Called(Call),
+    /// Something comes back to it after a while.
+    Later(Duration, Reply),
+    Began {
+        shard: ShardId,
+        row: Box<LeaseRow>,
+    },
+    Processed {
+        shard: ShardId,
+        records: Vec<UserRecord>,
+    },
+    Lost {
+        key: LeaseKey,
+        cause: LossCause,
+    },
+}
+
+impl Worker {
+    pub(super) fn new(id: WorkerId) -> Self {
+        Self { id, life: 0, offset: Duration::ZERO, alive: None, frozen_until: Duration::ZERO, cut: false }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.alive.is_some()
+    }
+
+    pub(super) fn start(&mut self, now: Duration, rng: &mut Rng) -> Vec<Did> {
+        self.life += 1;
+        self.offset = Duration::from_millis(rng.u64(..1_000_000));
+        self.frozen_until = Duration::ZERO;
+        if rng.bool() {
+            // A fresh name a life, as by default; else the old one.
+            let name = self.id.as_str().split_once('.').map_or(self.id.as_str(), |(name, _)| name);
+            self.id = format!("{name}.{}", self.life).parse().expect("it is short");
+        }
+        let settings = lease::Settings {
+            scan_every: Duration::from_millis(rng.u64(1_000..10_000)),
+            ..Default::default()
+        };
+        let coordinator = Coordinator::new(self.id.clone(), settings, rng.u64(..), self.moment(now));
+        self.alive = Some(Alive {
+            coordinator,
+            shards: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
+            families: BTreeMap::new(),
+            next_checkpoint: 0,
+            stopping: false,
+            seed: rng.u64(..),
+        });
+        self.drain(now, rng)
+    }
+
+    pub(super) fn crash(&mut self) {
+        self.alive = None;
+        self.life += 1;
+    }
+
+    pub(super) fn shut_down(&mut self, now: Duration, rng: &mut Rng) -> Vec<Did> {
+        let moment = self.moment(now);
+        if let Some(alive) = &mut self.alive {
+            alive.stopping = true;
+            alive.coordinator.shut_down(moment);
+            for running in alive.shards.values_mut() {
+                running.life.stop(moment, Stop::Shutdown);
+            }
+            for (key, (_, tenure, _)) in std::mem::take(&mut alive.waiting) {
+                alive.coordinator.leave(moment, &key, tenure);
+            }
+        }
+        self.drain(now, rng)
+    }
+
+    fn moment(&self, now: Duration) -> Moment {
+        Moment::from_start(now + self.offset)
+    }
+
+    /// When it wants to be woken, frozen or not.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        let alive = self.alive.as_ref()?;
+        let lives = alive.shards.values().filter_map(|running| running.life.poll_timeout());
+        let at = lives.chain(alive.coordinator.poll_timeout()).min()?;
+        Some(at.since_start().saturating_sub(self.offset).max(self.frozen_until))
+    }
+
+    /// The leases that it would process records of at this time.
+    pub(super) fn believes(&self, now: Duration) -> impl Iterator<Item = &LeaseKey> {
+        let moment = self.moment(now);
+        self.alive.iter().flat_map(move |alive| {
+            let held = alive.coordinator.held().map(|(key, _)| key);
+            held.filter(move |key| alive.coordinator.holds(key, moment))
+        })
+    }
+
+    pub(super) fn wake(&mut self, now: Duration, rng: &mut Rng) -> Vec<Did> {
+        let moment = self.moment(now);
+        if let Some(alive) = &mut self.alive {
+            alive.coordinator.handle_timeout(moment);
+            for running in alive.shards.values_mut() {
+                running.life.handle_timeout(moment);
+            }
+        }
+        self.drain(now, rng)
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        now: Duration,
+        reply: Reply,
+        handler_fails: u32,
+        rng: &mut Rng,
+    ) -> Vec<Did> {
+        let moment = self.moment(now);
+        let mut did = Vec::new();
+        if let Some(alive) = &mut self.alive {
+            match reply {
+                Reply::Put(..) => {}
+                Reply::Lease(id, answer) => alive.coordinator.handle_answer(moment, id, answer),
+                Reply::Read(key, tenure, id, answer) => alive.answer(moment, &key, tenure, id, answer),
+                Reply::Handled(key, tenure, id, batch) => {
+                    alive.handled(moment, &key, tenure, id, &batch, handler_fails, rng, &mut did);
+                }
+            }
+        }
+        did.extend(self.drain(now, rng));
+        did
+    }
+
+    /// Carries out all that its machines ask for, until they ask for nothing more.
+    fn drain(&mut self, now: Duration, rng: &mut Rng) -> Vec<Did> {
+        let moment = self.moment(now);
+        let mut did = Vec::new();
+        let Some(alive) = &mut self.alive else { return did };
+        loop {
+            let before = did.len();
+            while let Some((id, request)) = alive.coordinator.poll_request() {
+                did.push(Did::Called(Call::Lease(id, request)));
+            }
+            let mut events = Vec::new();
+            while let Some(event) = alive.coordinator.poll_event() {
+                events.push(event);
+            }
+            let quiet = events.is_empty();
+            for event in events {
+                alive.lease_event(moment, event, &mut did);
+            }
+            let keys: Vec<_> = alive.shards.keys().cloned().collect();
+            let mut still = true;
+            for key in keys {
+                still &= !alive.drain_shard(moment, &key, rng, &mut did);
+            }
+            if quiet && still && did.len() == before {
+                break;
+            }
+        }
+        if alive.stopping && alive.shards.is_empty() && alive.coordinator.is_idle() {
+            self.crash();
+        }
+        did
+    }
+}
+
+impl Alive {
+    fn lease_event(&mut self, now: Moment, event: lease::Event, did: &mut Vec<Did>) {
+        use lease::Event;
+        match event {
+            Event::Acquired { row, tenure, until } => {
+                if self.stopping {
+                    self.coordinator.leave(now, &row.key, tenure);
+                } else if self.shards.contains_key(&row.key) {
+                    self.waiting.insert(row.key.clone(), (row, tenure, until));
+                } else {
+                    self.begin(now, row, tenure, until, did);
+                }
+            }
+            Event::Kept { key, tenure, until } => {
+                if let Some(running) = self.running(&key, tenure) {
+                    running.life.kept(now, until);
+                }
+                if let Some(waiting) = self.waiting.get_mut(&key).filter(|waiting| waiting.1 == tenure) {
+                    waiting.2 = until;
+                }
+            }
+            Event::HandoffAsked { key, tenure } => {
+                if let Some(running) = self.running(&key, tenure) {
+                    running.life.stop(now, Stop::Handoff);
+                } else if self.waiting.get(&key).is_some_and(|waiting| waiting.1 == tenure) {
+                    self.waiting.remove(&key);
+                    self.coordinator.leave(now, &key, tenure);
+                }
+            }
+            Event::Lost { key, tenure, cause } => {
+                if let Some(running) = self.running(&key, tenure) {
+                    running.life.stop(now, Stop::LeaseLost);
+                }
+                self.waiting.retain(|waiting, (_, t, _)| *waiting != key || *t != tenure);
+                if let Some(id) = self.families.remove(&(key.clone(), tenure)) {
+                    self.answer(now, &key, tenure, id, lost());
+                }
+                did.push(Did::Lost { key, cause });
+            }
+            Event::Checkpointed { id } => {
+                if let Some((key, tenure, request)) = self.checkpoints.remove(&id) {
+                    self.answer(now, &key, tenure, request, Answer::Done);
+                }
+            }
+            Event::NotCheckpointed { id, .. } => {
+                if let Some((key, tenure, request)) = self.checkpoints.remove(&id) {
+                    self.answer(now, &key, tenure, request, lost());
+                }
+            }
+            Event::ChildrenEntered { key, tenure } => {
+                if let Some(id) = self.families.remove(&(key.clone(), tenure)) {
+                    self.answer(now, &key, tenure, id, Answer::Done);
+                }
+            }
+            Event::Unable(_) => {}
+        }
+    }
+
+    fn begin(&mut self, now: Moment, row: Box<LeaseRow>, tenure: Tenure, until: Moment, did: &mut Vec<Did>) {
+        self.seed = self.seed.wrapping_add(1);
+        let shard = row.shard_id.clone();
+        let life = ShardLife::new((*row).clone(), until, consume::Settings::default(), self.seed, now);
+        did.push(Did::Began { shard: shard.clone(), row: row.clone() });
+        self.shards.insert(row.key.clone(), Running { tenure, shard, life, done: row.checkpoint });
+    }
+
+    fn running(&mut self, key: &LeaseKey, tenure: Tenure) -> Option<&mut Running> {
+        self.shards.get_mut(key).filter(|running| running.tenure == tenure)
+    }
+
+    fn answer(&mut self, now: Moment, key: &LeaseKey, tenure: Tenure, id: RequestId, answer: Answer) {
+        if let Some(running) = self.running(key, tenure) {
+            running.life.handle_answer(now, id, answer);
+        }
+    }
+
+    /// Whether the shard asked for something or ended.
+    fn drain_shard(&mut self, now: Moment, key: &LeaseKey, rng: &mut Rng, did: &mut Vec<Did>) -> bool {
+        let mut any = false;
+        while let Some(running) = self.shards.get_mut(key) {
+            if let Some((id, request)) = running.life.poll_request() {
+                any = true;
+                let tenure = running.tenure;
+                self.shard_request(now, key, tenure, id, request, rng, did);
+                continue;
+            }
+            let Some(event) = running.life.poll_event() else { break };
+            any = true;
+            if let consume::Event::Finished(finish) = event {
+                let tenure = running.tenure;
+                self.shards.remove(key);
+                if finish != Finish::LeaseLost {
+                    self.coordinator.leave(now, key, tenure);
+                }
+                if finish == Finish::ShardEnd {
+                    self.coordinator.look_soon(now);
+                }
+                if let Some((row, tenure, until)) = self.waiting.remove(key) {
+                    self.begin(now, row, tenure, until, did);
+                }
+            }
+        }
+        any
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a request with its address, and where its consequences go"
+    )]
+    fn shard_request(
+        &mut self,
+        now: Moment,
+        key: &LeaseKey,
+        tenure: Tenure,
+        id: RequestId,
+        request: consume::Request,
+        rng: &mut Rng,
+        did: &mut Vec<Did>,
+    ) {
+        use consume::Request;
+        match request {
+            Request::OpenIterator(_) | Request::GetRecords { .. } | Request::ListShards => {
+                did.push(Did::Called(Call::Read(key.clone(), tenure, id, request)));
+            }
+            Request::Initialize => {
+                let reply = Reply::Read(key.clone(), tenure, id, Answer::Done);
+                did.push(Did::Later(Duration::from_millis(rng.u64(0..20)), reply));
+            }
+            Request::Process(batch) => {
+                // Most are quick; now and then one takes longer than a lease lasts.
+                let millis = if rng.u32(..300) == 0 { rng.u64(1_000..15_000) } else { rng.u64(0..100) };
+                did.push(Did::Later(
+                    Duration::from_millis(millis),
+                    Reply::Handled(key.clone(), tenure, id, batch),
+                ));
+            }
+            Request::EnterChildren(children) => {
+                self.families.insert((key.clone(), tenure), id);
+                self.coordinator.enter_children(now, key, tenure, children);
+                if !self.coordinator.held().any(|(held, t)| held == key && t == tenure) {
+                    self.families.remove(&(key.clone(), tenure));
+                    self.answer(now, key, tenure, id, lost());
+                }
+            }
+            Request::Stop(Stop::Shutdown | Stop::Handoff) => {
+                let done = self.running(key, tenure).map(|running| running.done.clone());
+                match done.filter(|done| matches!(done, Checkpoint::At { .. })) {
+                    Some(done) => self.checkpoint(now, key, tenure, id, done),
+                    None => self.answer(now, key, tenure, id, Answer::Done),
+                }
+            }
+            Request::Stop(Stop::ShardEnd | Stop::LeaseLost) => {
+                self.answer(now, key, tenure, id, Answer::Done);
+            }
+            Request::CheckpointEnd => self.checkpoint(now, key, tenure, id, Checkpoint::ShardEnd),
+        }
+    }
+
+    fn checkpoint(
+        &mut self,
+        now: Moment,
+        key: &LeaseKey,
+        tenure: Tenure,
+        request: RequestId,
+        at: Checkpoint,
+    ) {
+        self.next_checkpoint += 1;
+        let id = CheckpointId(self.next_checkpoint);
+        self.checkpoints.insert(id, (key.clone(), tenure, request));
+        self.coordinator.checkpoint(now, key, tenure, at, id);
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an answer with its address, and where its consequences go"
+    )]
+    fn handled(
+        &mut self,
+        now: Moment,
+        key: &LeaseKey,
+        tenure: Tenure,
+        id: RequestId,
+        batch: &Batch,
+        fails: u32,
+        rng: &mut Rng,
+        did: &mut Vec<Did>,
+    ) {
+        let Some(running) = self.running(key, tenure) else { return };
+        if happens(rng, fails) {
+            let failure = Failure::refused("HandlerFailed", "by the script");
+            return running.life.handle_answer(now, id, Answer::Failed(failure));
+        }
+        did.push(Did::Processed { shard: running.shard.clone(), records: batch.records.to_vec() });
+        let done = batch.records.last().expect("a batch holds a record").checkpoint();
+        running.done = done.clone();
+        if rng.u8(..4) > 0 {
+            self.checkpoint(now, key, tenure, id, done);
+        } else {
+            self.answer(now, key, tenure, id, Answer::Done);
+        }
+    }
+}
+
+fn lost() -> Answer {
+    Answer::Failed(Failure::refused("LeaseLost", "the lease is no longer held"))
+}

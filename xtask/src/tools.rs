@@ -1,0 +1,1 @@
+//! Tools that a machine may lack.
