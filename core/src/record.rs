@@ -118,6 +118,10 @@ pub struct UserRecord {
     pub approximate_arrival: Option<SystemTime>,
     /// Whether it came out of an aggregate.
     pub aggregated: bool,
+    /// Whether it came out of an aggregate that holds it although its hash key belongs to another shard: a copy left by a
+    /// split, which its producer has sent again, or the work of a writer that does not look at shards. Set by consumers
+    /// that know their shard's range. Order per key is promised for the others only.
+    pub out_of_range: bool,
 }
 
 impl UserRecord {
@@ -132,6 +136,7 @@ impl UserRecord {
             data: record.data,
             approximate_arrival: record.approximate_arrival,
             aggregated: false,
+            out_of_range: false,
         }
     }
 

@@ -35,6 +35,7 @@ pub fn try_deaggregate(record: KinesisRecord) -> Result<Vec<UserRecord>, (NotAnA
                 data: sub.data,
                 approximate_arrival: record.approximate_arrival,
                 aggregated: true,
+                out_of_range: false,
             })
             .collect()),
     }

@@ -189,6 +189,11 @@ impl ShardLife {
             }
             vec![alone]
         });
+        if let Some(range) = self.row.hash_key_range {
+            for record in records.iter_mut().filter(|record| record.aggregated) {
+                record.out_of_range = record.hash_key().is_some_and(|key| !range.contains(key));
+            }
+        }
         if let Some(done) = &self.fetch.done {
             records.retain(|record| record.checkpoint() > *done);
             // Numbers only grow: behind the first record that is new, all are.

@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use shardflow_core::aggregation::{AggregateSize, Aggregator};
 use shardflow_core::{
-    Checkpoint, HashKeyRange, KinesisRecord, LeaseRow, PartitionKey, Record, Shard, ShardId, ShardPosition,
+    Checkpoint, HashKey, HashKeyRange, KinesisRecord, LeaseRow, PartitionKey, Record, Shard, ShardId,
+    ShardPosition,
 };
 
 use super::*;
@@ -229,6 +230,29 @@ fn a_corrupt_aggregate_is_delivered_as_it_is_and_told() {
     talk.page(vec![corrupt], 0);
     assert_eq!(talk.batch(), numbers(&[(7, 0)]));
     assert!(matches!(&talk.told[0], Event::CorruptAggregate { at } if at.to_string() == "7/0"));
+}
+
+#[test]
+fn records_of_an_aggregate_that_belong_to_another_shard_say_so() {
+    let mut row = LeaseRow::new(ShardId::numbered(0), Checkpoint::TrimHorizon);
+    row.hash_key_range = HashKeyRange::divide(2).next();
+    let until = Moment::from_start(Duration::from_secs(100));
+    let mut talk = Talk::reading();
+    talk.life = ShardLife::new(row, until, Settings::default(), 7, talk.now);
+    talk.asked.clear();
+    talk.drain();
+    talk.done();
+    talk.open();
+    let mut aggregator = Aggregator::new(AggregateSize::MAX);
+    for key in [0, u128::MAX] {
+        aggregator.try_push(Record::new("k", "data").unwrap().explicit_hash_key(HashKey(key))).unwrap();
+    }
+    let both = KinesisRecord { data: aggregator.finish().unwrap().data, ..record(1) };
+    talk.page(vec![both, record(2)], 0);
+    let (_, request) = talk.take("a batch", |r| matches!(r, Request::Process(_)));
+    let Request::Process(batch) = request else { panic!("{request:?}") };
+    let strays: Vec<_> = batch.records.iter().map(|record| record.out_of_range).collect();
+    assert_eq!(strays, [false, true, false], "delivered all the same");
 }
 
 #[test]

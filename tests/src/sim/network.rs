@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shardflow_core::LeaseKey;
+use shardflow_core::{LeaseKey, WorkerId};
 use shardflow_engine::consume::{self, Batch};
 use shardflow_engine::lease::{self, Tenure};
 use shardflow_engine::{Failure, RequestId, produce};
@@ -35,8 +35,19 @@ pub(super) enum Reply {
 /// What happens at a time.
 #[derive(Debug)]
 pub(super) enum Mail {
-    Arrives { from: Actor, life: u64, sent: Duration, call: Call },
-    Answered { to: Actor, life: u64, reply: Reply },
+    /// `name` is the worker's at that time: it may have another one since.
+    Arrives {
+        from: Actor,
+        life: u64,
+        name: Option<WorkerId>,
+        sent: Duration,
+        call: Call,
+    },
+    Answered {
+        to: Actor,
+        life: u64,
+        reply: Reply,
+    },
 }
 
 impl Call {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
-use shardflow_core::{Fate, LeaseKey, ShardId};
+use shardflow_core::{Fate, LeaseKey, ShardId, UserRecord, WorkerId};
 use shardflow_engine::produce::{self, Ordering};
 use shardflow_engine::shards::ShardFilter;
 use shardflow_engine::{Failure, lease};
 
 use super::faults::{Faults, happens, latency};
-use super::invariants::{Checks, Seen};
+use super::invariants::{Checks, Handled, Seen};
 use super::liveness;
 use super::network::{Actor, Call, Mail, Reply};
 use super::producer::{self, Producer};
@@ -227,7 +227,7 @@ impl World {
         self.outcome.fingerprint =
             self.outcome.fingerprint.wrapping_mul(0x0100_0000_01b3) ^ (at.subsec_nanos() as u64) ^ number;
         match mail {
-            Mail::Arrives { from, life, sent, call } => self.arrives(from, life, sent, call),
+            Mail::Arrives { from, life, name, sent, call } => self.arrives(from, life, name, sent, call),
             Mail::Answered { to: Actor::Producer(number), reply, .. } => {
                 if let Reply::Put(_, produce::Answer::Put(results)) = &reply {
                     self.see(&Seen::Answered { producer: number, results })?;
@@ -259,24 +259,35 @@ impl World {
     }
 
     fn call(&mut self, from: Actor, call: Call) {
-        let (sent, life, cut) = match from {
-            Actor::Producer(_) => (self.now, 0, false),
-            Actor::Worker(number) => (self.now, self.workers[number].life, self.workers[number].cut),
+        let sent = self.now;
+        let (life, name, cut) = match from {
+            Actor::Producer(_) => (0, None, false),
+            Actor::Worker(number) => {
+                let worker = &self.workers[number];
+                (worker.life, Some(worker.id.clone()), worker.cut)
+            }
         };
         if cut || happens(&mut self.rng, self.faults.request_lost) {
             let given_up = sent + call.timeout();
             self.post(given_up, Mail::Answered { to: from, life, reply: call.given_up() });
         } else {
             let at = sent + latency(&mut self.rng, self.faults.late);
-            self.post(at, Mail::Arrives { from, life, sent, call });
+            self.post(at, Mail::Arrives { from, life, name, sent, call });
         }
     }
 
     /// A request reaches the stream or the table, however late.
-    fn arrives(&mut self, from: Actor, life: u64, sent: Duration, call: Call) -> Result<(), String> {
+    fn arrives(
+        &mut self,
+        from: Actor,
+        life: u64,
+        name: Option<WorkerId>,
+        sent: Duration,
+        call: Call,
+    ) -> Result<(), String> {
         let given_up = (sent + call.timeout()).max(self.now);
         let lost = call.given_up();
-        let reply = self.carry_out(from, call)?;
+        let reply = self.carry_out(name, call)?;
         let back = self.now + latency(&mut self.rng, self.faults.late);
         let heard = back < given_up && !happens(&mut self.rng, self.faults.answer_lost);
         let (at, reply) = if heard { (back, reply) } else { (given_up, lost) };
@@ -284,7 +295,7 @@ impl World {
         Ok(())
     }
 
-    fn carry_out(&mut self, from: Actor, call: Call) -> Result<Reply, String> {
+    fn carry_out(&mut self, name: Option<WorkerId>, call: Call) -> Result<Reply, String> {
         if happens(&mut self.rng, self.faults.refused) {
             let failure = match self.rng.u8(..3) {
                 0 => Failure::unknown("InternalFailure", "by the script"),
@@ -310,8 +321,8 @@ impl World {
                 Reply::Lease(id, listed.map_or_else(lease::Answer::Failed, lease::Answer::Shards))
             }
             Call::Lease(id, request) => {
-                let Actor::Worker(number) = from else { return Err("a producer wants a lease".into()) };
-                let (answer, written) = self.table.carry_out(&self.workers[number].id, request);
+                let name = name.ok_or("a producer wants a lease")?;
+                let (answer, written) = self.table.carry_out(&name, request);
                 if let Some(written) = written {
                     self.written(&written)?;
                 }
@@ -419,10 +430,10 @@ impl World {
                     self.see(&Seen::Began { shard: &shard, unfinished_parents: unfinished })?;
                 }
                 worker::Did::Processed { shard, records } => {
-                    let ids: Vec<_> = records.iter().map(|r| (Id::of(&r.data), r.checkpoint())).collect();
-                    let repeated = self.checks.progress.processed(&ids);
+                    let records: Vec<_> = records.iter().map(handled).collect();
+                    let repeated = self.checks.progress.processed(&records);
                     self.outcome.repeated += repeated;
-                    self.see(&Seen::Processed { shard: &shard, records: &ids })?;
+                    self.see(&Seen::Processed { shard: &shard, records: &records })?;
                 }
                 worker::Did::Lost { key, cause } => {
                     self.outcome.losses += 1;
@@ -434,6 +445,10 @@ impl World {
         }
         Ok(())
     }
+}
+
+fn handled(record: &UserRecord) -> Handled {
+    Handled { id: Id::of(&record.data), at: record.checkpoint(), out_of_range: record.out_of_range }
 }
 
 /// Whether a record whose delivery failed may be in the stream nevertheless.

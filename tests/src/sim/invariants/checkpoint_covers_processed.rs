@@ -30,7 +30,7 @@ impl Invariant for CheckpointCoversProcessed {
                 }
             }
             Seen::Processed { shard, records } => {
-                let places = records.iter().map(|(_, at)| at.clone());
+                let places = records.iter().map(|record| record.at.clone());
                 self.shards.entry((*shard).clone()).or_default().processed.extend(places);
             }
             Seen::Written { before: Some(before), after, .. } => {

@@ -101,8 +101,8 @@ pub enum Seen<'a> {
     Processed {
         /// Of which shard.
         shard: &'a ShardId,
-        /// Which, and where they lie.
-        records: &'a [(Id, Checkpoint)],
+        /// Which.
+        records: &'a [Handled],
     },
     /// A worker says that it has lost a lease.
     Lost {
@@ -115,6 +115,17 @@ pub enum Seen<'a> {
     },
     /// All trouble has stopped.
     Healing,
+}
+
+/// A record that a handler has processed.
+#[derive(Clone, Debug)]
+pub struct Handled {
+    /// Which.
+    pub id: Id,
+    /// Where it lies.
+    pub at: Checkpoint,
+    /// Whether it is a copy in an aggregate that another shard should have taken.
+    pub out_of_range: bool,
 }
 
 /// A promise.
@@ -154,8 +165,8 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Notes processed records. Gives how many of them had been before.
-    pub(super) fn processed(&mut self, ids: &[(Id, Checkpoint)]) -> u64 {
-        ids.iter().filter(|(id, _)| !self.processed.insert(*id)).count() as u64
+    pub(super) fn processed(&mut self, records: &[Handled]) -> u64 {
+        records.iter().filter(|record| !self.processed.insert(record.id)).count() as u64
     }
 
     /// Records that lie in the stream and that nobody has processed.
@@ -228,7 +239,7 @@ impl Checks {
                 (outcome, of(id).into_iter().collect())
             }
             Seen::Processed { shard, records } => {
-                let indices = records.iter().filter_map(|(id, _)| of(id)).collect();
+                let indices = records.iter().filter_map(|record| of(&record.id)).collect();
                 (format!("processed from {shard}"), indices)
             }
             _ => return,

@@ -1,11 +1,12 @@
 //! With order per key, the first occurrences of a key's records are processed in the order of put, across reshards,
-//! handoffs and crashes. But for records that were given back, as in the stream.
+//! handoffs and crashes. But for records that were given back, as in the stream, and for copies out of their shard's
+//! range, which say so.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::super::world::may_be_there;
-use super::{Id, Invariant, Seen};
+use super::{Handled, Id, Invariant, Seen};
 
 #[derive(Debug, Default)]
 pub(super) struct OrderProcessed {
@@ -19,7 +20,7 @@ impl Invariant for OrderProcessed {
         match seen {
             Seen::Settled { id, outcome } if may_be_there(outcome) => drop(self.given_back.insert(*id)),
             Seen::Processed { shard, records } => {
-                for (id, at) in *records {
+                for Handled { id, at, .. } in records.iter().filter(|record| !record.out_of_range) {
                     if !self.seen.insert(*id) || self.given_back.contains(id) {
                         continue;
                     }

@@ -1,6 +1,7 @@
 //! With order per key, the first occurrences of a key's records stand in the stream in the order of put.
 //!
-//! But for records that were given back: one of those may land late, from a request that nobody waits for any more.
+//! But for records that were given back: one of those may land late, from a request that nobody waits for any more. And
+//! but for those in aggregates that another shard should have taken: they are sent again.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -19,8 +20,8 @@ impl Invariant for OrderStored {
     fn see(&mut self, _now: Duration, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
             Seen::Settled { id, outcome } if may_be_there(outcome) => drop(self.given_back.insert(*id)),
-            Seen::Stored { ids, .. } => {
-                for (id, _) in *ids {
+            Seen::Stored { ids, range, .. } => {
+                for (id, _) in ids.iter().filter(|(_, key)| range.contains(*key)) {
                     if !self.seen.insert(*id) || self.given_back.contains(id) {
                         continue;
                     }
