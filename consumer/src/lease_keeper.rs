@@ -31,7 +31,7 @@ pub(crate) enum Command {
         key: LeaseKey,
         tenure: Tenure,
         children: Vec<Shard>,
-        reply: oneshot::Sender<()>,
+        reply: oneshot::Sender<Result<(), Failure>>,
     },
     Leave {
         key: LeaseKey,
@@ -102,7 +102,7 @@ struct Loop {
     requests: JoinSet<(RequestId, Answer)>,
     ids: BTreeMap<Id, RequestId>,
     checkpoints: BTreeMap<CheckpointId, oneshot::Sender<Result<(), CheckpointError>>>,
-    families: BTreeMap<(LeaseKey, Tenure), oneshot::Sender<()>>,
+    families: BTreeMap<(LeaseKey, Tenure), oneshot::Sender<Result<(), Failure>>>,
     next_checkpoint: u64,
     /// What is still to be told: the supervisor takes its time, renewals do not wait for it.
     untold: VecDeque<Told>,
@@ -254,23 +254,26 @@ impl Loop {
                         }
                     }),
                 ),
-                Event::ChildrenEntered { key, tenure } => {
-                    if let Some(reply) = self.families.remove(&(key, tenure)) {
-                        // A shard that was stopped meanwhile does not wait any more.
-                        let _waits = reply.send(()).is_ok();
-                    }
+                Event::ChildrenEntered { key, tenure } => self.entered(key, tenure, Ok(())),
+                Event::ChildrenMustWait { key, tenure } => {
+                    let wait = Failure::refused("ParentMissing", "another parent has no lease yet");
+                    self.entered(key, tenure, Err(wait));
                 }
                 Event::Unable(Failure { code, message, .. }) => {
                     self.untold.push_back(Told::Unable(RunError::Refused { code, message }));
                 }
-                Event::Lost { ref key, tenure, .. } => {
-                    self.families.remove(&(key.clone(), tenure));
-                    self.untold.push_back(Told::Lease(event));
-                }
-                Event::Acquired { .. } | Event::Kept { .. } | Event::HandoffAsked { .. } => {
-                    self.untold.push_back(Told::Lease(event));
-                }
+                Event::Acquired { .. }
+                | Event::Kept { .. }
+                | Event::HandoffAsked { .. }
+                | Event::Lost { .. } => self.untold.push_back(Told::Lease(event)),
             }
+        }
+    }
+
+    fn entered(&mut self, key: LeaseKey, tenure: Tenure, result: Result<(), Failure>) {
+        if let Some(reply) = self.families.remove(&(key, tenure)) {
+            // A shard that was stopped meanwhile does not wait any more.
+            let _waits = reply.send(result).is_ok();
         }
     }
 
@@ -285,15 +288,16 @@ impl Loop {
 async fn carry_out(store: &dyn LeaseStore, client: &Client, request: Request, timeout: Duration) -> Answer {
     let written =
         |result: Result<(), StoreError>| result.map_or_else(StoreError::into_answer, |()| Answer::Written);
+    // Bounded by the client, page by page: a long list may take longer than one write.
+    if let Request::ListShards(filter) = request {
+        return client.list_shards(filter).await.map_or_else(Answer::Failed, Answer::Shards);
+    }
     let work = async {
         match request {
             Request::List => store.list().await.map_or_else(StoreError::into_answer, Answer::Rows),
             Request::Write { key, change } => written(store.write(&key, &change).await),
             Request::Create(row) => written(store.create(&row).await),
-            // Bounded by the client, page by page: a long list may take longer than one write.
-            Request::ListShards(filter) => {
-                return client.list_shards(filter).await.map_or_else(Answer::Failed, Answer::Shards);
-            }
+            Request::ListShards(_) => unreachable!("answered above"),
         }
     };
     let late = |_| Answer::Failed(Failure::unknown("Timeout", format!("no answer within {timeout:?}")));

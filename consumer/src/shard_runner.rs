@@ -170,6 +170,9 @@ where
                         tracing::debug!(shard_id, code, message, times, "a shard cannot be read");
                     }
                 }
+                Event::ChildrenWait { failure } => {
+                    tracing::debug!(shard_id, reason = failure.message, "the shard's children have to wait");
+                }
                 Event::CorruptAggregate { at } => {
                     tracing::warn!(shard_id, %at, "an aggregate cannot be read and is delivered as it is");
                 }
@@ -207,11 +210,13 @@ where
                 let (keeper, key, tenure) = self.keeper();
                 self.tasks.spawn(async move {
                     let (reply, entered) = oneshot::channel();
-                    let sent = keeper.send(Command::EnterChildren { key, tenure, children, reply }).await;
-                    let entered = sent.is_ok() && entered.await.is_ok();
-                    let lost =
-                        || Answer::Failed(Failure::refused("LeaseLost", "the lease is no longer held"));
-                    Done { id, answer: if entered { Answer::Done } else { lost() }, processor: None }
+                    let lost = |_| Err(Failure::refused("LeaseLost", "the lease is no longer held"));
+                    // A keeper that has ended drops the reply as well.
+                    let _sent =
+                        keeper.send(Command::EnterChildren { key, tenure, children, reply }).await.is_ok();
+                    let entered = entered.await.unwrap_or_else(lost);
+                    let answer = entered.map_or_else(Answer::Failed, |()| Answer::Done);
+                    Done { id, answer, processor: None }
                 })
             }
             Request::CheckpointEnd => {

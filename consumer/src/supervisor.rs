@@ -128,6 +128,7 @@ where
             Event::Checkpointed { .. }
             | Event::NotCheckpointed { .. }
             | Event::ChildrenEntered { .. }
+            | Event::ChildrenMustWait { .. }
             | Event::Unable(_) => {}
         }
     }

@@ -247,6 +247,10 @@ impl ShardLife {
                 }
                 self.finish(Finish::of(stop));
             }
+            (task @ Task::EnterChildren(_), Some(failure)) => {
+                self.events.push_back(Event::ChildrenWait { failure });
+                self.work = Work::Due { task, at: now.after(Self::CHILDREN_WAIT) };
+            }
             (task, Some(failure)) => {
                 let wait = self.handler.fail(&mut self.rng);
                 self.handler_failures += 1;
@@ -267,6 +271,9 @@ impl ShardLife {
             }
         }
     }
+
+    /// Pause before the children of a shard are entered again. The other parent of one may take its time.
+    const CHILDREN_WAIT: Duration = Duration::from_secs(1);
 
     fn finish(&mut self, finish: Finish) {
         self.work = Work::Done;
@@ -359,7 +366,7 @@ pub struct Page {
 /// What a shard's life tells.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The handler, or what belongs to its work, failed.
+    /// The handler failed, or the last checkpoint of the shard did.
     HandlerFailed {
         /// How.
         failure: Failure,
@@ -374,6 +381,11 @@ pub enum Event {
         failure: Failure,
         /// How many times in a row.
         times: u32,
+    },
+    /// The shard's children cannot have their leases yet; it is tried again.
+    ChildrenWait {
+        /// Why.
+        failure: Failure,
     },
     /// Data that looked like an aggregate was none, and was delivered as it is.
     CorruptAggregate {

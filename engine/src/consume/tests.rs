@@ -330,6 +330,9 @@ fn a_shard_is_ended_when_all_of_it_is_processed_and_its_children_are_entered() {
     talk.sleep(200);
     talk.done();
     assert!(matches!(&talk.asked[0].1, Request::EnterChildren(children) if *children == [child()]));
+    talk.fail();
+    assert!(matches!(talk.told.last(), Some(Event::ChildrenWait { .. })));
+    talk.sleep(1_000);
     talk.done();
     assert!(matches!(talk.asked[0].1, Request::Stop(Stop::ShardEnd)));
     talk.fail();

@@ -87,7 +87,7 @@ impl Coordinator {
     }
 
     /// A shard has been read to its end: enters its children, which are read from their beginning.
-    /// [`Event::ChildrenEntered`] follows.
+    /// [`Event::ChildrenEntered`] or [`Event::ChildrenMustWait`] follows.
     pub fn enter_children(&mut self, now: Moment, key: &LeaseKey, tenure: Tenure, children: Vec<Shard>) {
         if self.held.get(key).is_some_and(|held| held.tenure == tenure) {
             let ids = children.iter().map(|child| child.id.clone()).collect();
@@ -95,6 +95,8 @@ impl Coordinator {
                 children.iter().map(|child| crate::shards::lease(child, Checkpoint::TrimHorizon)).collect();
             self.families.insert(key.clone(), Family { tenure, rows, ids, alone: false, retry: Some(now) });
             self.advance_families(now);
+        } else {
+            self.events.push_back(Event::ChildrenMustWait { key: key.clone(), tenure });
         }
     }
 
@@ -476,6 +478,14 @@ pub enum Event {
     /// The children of an ended shard have leases now, so the shard's own can be ended.
     ChildrenEntered {
         /// The lease of the parent.
+        key: LeaseKey,
+        /// The holding.
+        tenure: Tenure,
+    },
+    /// The children of an ended shard cannot be entered now: another parent of theirs still waits for its own lease, or
+    /// this one's is lost. Ask again after a while, if it is still held.
+    ChildrenMustWait {
+        /// The lease of the parent that has ended.
         key: LeaseKey,
         /// The holding.
         tenure: Tenure,

@@ -1,7 +1,6 @@
 //! A worker's first minutes: the leases that the application needs exist before they are shared out.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Duration;
 
 use shardflow_core::{LeaseChange, LeaseKey, LeaseRow, ShardId};
 
@@ -191,14 +190,20 @@ impl Coordinator {
         let Some(family) = self.families.get_mut(key).filter(|family| family.tenure == tenure) else {
             return;
         };
-        family.alone = match answer {
+        let gone = match answer {
             Answer::Shards(listed) => !listed.iter().any(|shard| missing.contains(&shard.id)),
             Answer::Rows(_) | Answer::Written | Answer::Conflict(_) | Answer::Failed(_) => false,
         };
-        let wait = if family.alone { Duration::ZERO } else { Self::EAGER };
-        family.retry = Some(now.after(wait));
-        // The lease that is waited for shows in the table.
-        self.next_look = self.next_look.min(now.after(wait / 2));
+        if gone {
+            family.alone = true;
+            family.retry = Some(now);
+        } else {
+            // Not waited for in here, so that the shard can be given up meanwhile.
+            self.families.remove(key);
+            self.events.push_back(Event::ChildrenMustWait { key: key.clone(), tenure });
+            // The lease that is missing will show in the table.
+            self.next_look = self.next_look.min(now.after(Self::EAGER / 2));
+        }
     }
 
     fn child_created(&mut self, now: Moment, key: &LeaseKey, tenure: Tenure, done: bool) {

@@ -209,12 +209,19 @@ impl Coordinator {
     /// Forgets a lease and tells so.
     fn lose(&mut self, key: &LeaseKey, cause: LossCause) -> Option<Held> {
         let mut held = self.held.remove(key)?;
-        self.families.remove(key);
+        self.drop_family(key);
         for (_, id) in std::mem::take(&mut held.wanted) {
             self.events.push_back(Event::NotCheckpointed { id, cause: NotWritten::LeaseLost });
         }
         self.events.push_back(Event::Lost { key: key.clone(), tenure: held.tenure, cause });
         Some(held)
+    }
+
+    fn drop_family(&mut self, key: &LeaseKey) {
+        if let Some(family) = self.families.remove(key) {
+            let tenure = family.tenure;
+            self.events.push_back(Event::ChildrenMustWait { key: key.clone(), tenure });
+        }
     }
 
     // Giving up.
@@ -226,7 +233,7 @@ impl Coordinator {
             self.held.iter().filter(|(_, held)| ready(held)).map(|(key, _)| key.clone()).collect();
         for key in keys {
             let Some(held) = self.held.remove(&key) else { continue };
-            self.families.remove(&key);
+            self.drop_family(&key);
             for (_, id) in held.wanted {
                 self.events.push_back(Event::NotCheckpointed { id, cause: NotWritten::LeaseLost });
             }

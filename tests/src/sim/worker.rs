@@ -248,9 +248,6 @@ impl Alive {
                     running.life.stop(now, Stop::LeaseLost);
                 }
                 self.waiting.retain(|waiting, (_, t, _)| *waiting != key || *t != tenure);
-                if let Some(id) = self.families.remove(&(key.clone(), tenure)) {
-                    self.answer(now, &key, tenure, id, lost());
-                }
                 did.push(Did::Lost { key, cause });
             }
             Event::Checkpointed { id } => {
@@ -266,6 +263,11 @@ impl Alive {
             Event::ChildrenEntered { key, tenure } => {
                 if let Some(id) = self.families.remove(&(key.clone(), tenure)) {
                     self.answer(now, &key, tenure, id, Answer::Done);
+                }
+            }
+            Event::ChildrenMustWait { key, tenure } => {
+                if let Some(id) = self.families.remove(&(key.clone(), tenure)) {
+                    self.answer(now, &key, tenure, id, lost());
                 }
             }
             Event::Unable(_) => {}
@@ -353,10 +355,6 @@ impl Alive {
             Request::EnterChildren(children) => {
                 self.families.insert((key.clone(), tenure), id);
                 self.coordinator.enter_children(now, key, tenure, children);
-                if !self.coordinator.held().any(|(held, t)| held == key && t == tenure) {
-                    self.families.remove(&(key.clone(), tenure));
-                    self.answer(now, key, tenure, id, lost());
-                }
             }
             Request::Stop(Stop::Shutdown | Stop::Handoff) => {
                 let done = self.running(key, tenure).map(|running| running.done.clone());
