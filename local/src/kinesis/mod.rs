@@ -59,6 +59,9 @@ mod update_shard_count;
 mod update_stream_mode;
 mod update_stream_record_distribution_strategy;
 
+#[cfg(test)]
+mod tests;
+
 pub use create_stream::CreateStreamRequest;
 pub use delete_stream::DeleteStreamRequest;
 pub use describe_stream_summary::{

@@ -98,9 +98,14 @@ impl Sequence {
         let mut digits = [b'0'; 3 * CHUNK_DIGITS];
         for chunk in digits.rchunks_exact_mut(CHUNK_DIGITS) {
             let mut rest = divide_by_chunk(&mut words);
-            for digit in chunk.iter_mut().rev() {
-                *digit += u8::try_from(rest % 10).expect("a digit is below ten");
-                rest /= 10;
+            // Two at a time: half as many divisions that wait for each other.
+            for pair in chunk.rchunks_mut(2) {
+                let mut two = u8::try_from(rest % 100).expect("two digits are below a hundred");
+                rest /= 100;
+                for digit in pair.iter_mut().rev() {
+                    *digit += two % 10;
+                    two /= 10;
+                }
             }
         }
         digits
