@@ -90,8 +90,10 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         local.create_stream(stream.name.as_str(), stream.shards)?;
     }
     let server = local.serve(Listen::default().port(arguments.port).tls(arguments.tls)).await?;
+    // Before the ready line: whoever reads it may stop us at once.
+    let stopped = stop_signal()?;
     announce(&server)?;
-    stop_signal().await?;
+    stopped.await;
     server.shutdown().await;
     Ok(())
 }
@@ -107,19 +109,25 @@ fn announce(server: &Server) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-async fn stop_signal() -> io::Result<()> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        biased;
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-    }
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
-#[cfg(not(unix))]
-async fn stop_signal() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
+#[cfg(windows)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
 }
 
 /// The error and what it comes from, and what to do about a busy port.

@@ -64,10 +64,10 @@ impl Server {
         let scheme = if listen.tls { "https" } else { "http" };
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, acceptor, endpoint));
-        Ok(Self { endpoint: format!("{scheme}://localhost:{port}"), port, certificate, tasks })
+        Ok(Self { endpoint: format!("{scheme}://127.0.0.1:{port}"), port, certificate, tasks })
     }
 
-    /// The URL to give to an SDK as its endpoint, such as `http://localhost:4566`.
+    /// The URL to give to an SDK as its endpoint, such as `http://127.0.0.1:4566`.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint

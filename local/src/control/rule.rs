@@ -139,7 +139,9 @@ impl Rules {
     }
 
     pub(super) fn all(&self) -> Vec<Rule> {
-        self.entries().iter().map(|entry| Rule(Arc::clone(entry))).collect()
+        let mut entries = self.entries();
+        entries.retain(|entry| !entry.removed.load(Ordering::Relaxed));
+        entries.iter().map(|entry| Rule(Arc::clone(entry))).collect()
     }
 
     pub(super) fn clear(&self) {

@@ -17,6 +17,8 @@ mod kinesis;
 mod put_records;
 mod subscribe;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use body::Body;
 pub(crate) use endpoint::{Endpoint, Reply};

@@ -71,6 +71,8 @@ impl Kinesis {
         self.require_room(shards)?;
 
         let mut stream = StreamState::new(name, self.stream_arn(name), &self.account, now, shards);
+        self.streams_ever += 1;
+        stream.incarnation = self.streams_ever;
         stream.mode = mode;
         if let Some(kib) = create.max_record_size_in_kib {
             stream.max_record_bytes = update_max_record_size::bytes(kib)?;

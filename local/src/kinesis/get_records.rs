@@ -100,7 +100,7 @@ impl Kinesis {
             stream.name,
             stream.account
         ));
-        if iterator.stream_created != stream.created {
+        if iterator.incarnation != stream.incarnation {
             return Err(missing);
         }
         iterator.require_fresh(now, generation, limits.expiry)?;

@@ -59,7 +59,7 @@ enum PositionType {
 #[derive(Clone, Debug)]
 pub(crate) struct ShardIterator {
     pub(crate) stream: String,
-    pub(super) stream_created: Stamp,
+    pub(super) incarnation: u64,
     pub(super) shard: u32,
     pub(super) position: u64,
     issued: Stamp,
@@ -85,7 +85,7 @@ impl Kinesis {
         let position = position_in(stream, number, now, &get.position, "GetShardIterator")?;
         let iterator = ShardIterator {
             stream: stream.name.clone(),
-            stream_created: stream.created,
+            incarnation: stream.incarnation,
             shard: number,
             position,
             issued: now,
@@ -195,16 +195,11 @@ impl ShardIterator {
     }
 
     pub(super) fn seal(&self) -> String {
-        let numbers = [
-            self.stream_created.millis(),
-            self.shard.into(),
-            self.position,
-            self.issued.millis(),
-            self.generation,
-        ]
-        .map(|number| number.to_string());
-        let [created, shard, position, issued, generation] = numbers.each_ref().map(String::as_str);
-        token::seal(Self::TOKEN, &[&self.stream, created, shard, position, issued, generation])
+        let numbers =
+            [self.incarnation, self.shard.into(), self.position, self.issued.millis(), self.generation]
+                .map(|number| number.to_string());
+        let [incarnation, shard, position, issued, generation] = numbers.each_ref().map(String::as_str);
+        token::seal(Self::TOKEN, &[&self.stream, incarnation, shard, position, issued, generation])
     }
 
     pub(crate) fn open(text: &str) -> Result<Self, KinesisError> {
@@ -214,10 +209,10 @@ impl ShardIterator {
         for (value, text) in parsed.iter_mut().zip(&numbers) {
             *value = text.parse().map_err(|_| invalid())?;
         }
-        let [created, shard, position, issued, generation] = parsed;
+        let [incarnation, shard, position, issued, generation] = parsed;
         Ok(Self {
             stream,
-            stream_created: Stamp::from_millis(created),
+            incarnation,
             shard: u32::try_from(shard).map_err(|_| invalid())?,
             position,
             issued: Stamp::from_millis(issued),

@@ -115,9 +115,9 @@ impl Kinesis {
             .filter(|shard| shard.id.as_str() > after.as_str() && filter.admits(shard, horizon));
         let shards: Vec<_> = matching.by_ref().take(size).map(ShardDescription::of).collect();
         let next_token = matching.next().and_then(|_| shards.last()).map(|last| {
-            let created = stream.created.millis().to_string();
+            let incarnation = stream.incarnation.to_string();
             let issued = now.millis().to_string();
-            token::seal(TOKEN, &[&stream.name, &created, &last.shard_id, &filter.to_text(), &issued])
+            token::seal(TOKEN, &[&stream.name, &incarnation, &last.shard_id, &filter.to_text(), &issued])
         });
         Ok(ListShardsResponse { shards, next_token })
     }
@@ -137,7 +137,7 @@ impl Kinesis {
             ));
         }
         let invalid = || KinesisError::invalid_argument("Invalid NextToken.");
-        let [name, created, last, filter, issued] = token::open(TOKEN, token).ok_or_else(invalid)?;
+        let [name, incarnation, last, filter, issued] = token::open(TOKEN, token).ok_or_else(invalid)?;
         let filter = Filter::from_text(&filter).ok_or_else(invalid)?;
         let issued = issued.parse().map(Stamp::from_millis).map_err(|_| invalid())?;
         if self.limits.expiry && now.since(issued) > NEXT_TOKEN_LIFE {
@@ -147,7 +147,7 @@ impl Kinesis {
             ));
         }
         let stream = self.stream_named(now, &name)?;
-        if stream.created.millis().to_string() != created {
+        if stream.incarnation.to_string() != incarnation {
             return Err(invalid());
         }
         Ok((stream, filter, last))

@@ -94,9 +94,9 @@ impl Kinesis {
         put: PutRecordsRequest,
     ) -> Result<PutRecordsResponse, KinesisError> {
         let (now, limits) = (Stamp::of(now), self.limits);
+        check_request(limits, &put.records)?;
         let stream = self.stream(now, &put.stream)?;
         stream.require_usable()?;
-        check_request(limits, &put.records)?;
         for entry in &put.records {
             check_entry(stream, limits, entry)?;
         }

@@ -43,6 +43,7 @@ pub struct Kinesis {
     /// How long a stream is CREATING, UPDATING or DELETING.
     pub(super) transition: Duration,
     pub(super) streams: BTreeMap<String, StreamState>,
+    pub(super) streams_ever: u64,
     /// Iterators of an earlier generation have expired, whatever their age.
     pub(super) iterator_generation: u64,
     pub(super) subscriptions: BTreeMap<SubscriptionId, Subscription>,
@@ -59,6 +60,7 @@ impl Kinesis {
             limits: config.limits,
             transition: config.transition,
             streams: BTreeMap::new(),
+            streams_ever: 0,
             iterator_generation: 0,
             subscriptions: BTreeMap::new(),
             subscriptions_ever: 0,

@@ -18,6 +18,8 @@ pub(super) struct StreamState {
     pub(super) arn: String,
     pub(super) account: String,
     pub(super) created: Stamp,
+    /// Tells a stream from an earlier one of its name, even if both were created at one moment.
+    pub(super) incarnation: u64,
     pub(super) status: StreamStatus,
     /// What ends the status, and when. Looked at whenever the stream is, so that no timer is needed.
     pending: Option<(Stamp, Change)>,
@@ -61,6 +63,7 @@ impl StreamState {
             arn,
             account: account.to_owned(),
             created: now,
+            incarnation: 0,
             status: StreamStatus::Active,
             pending: None,
             shards: Vec::new(),

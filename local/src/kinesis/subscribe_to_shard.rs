@@ -67,7 +67,7 @@ pub struct SubscribeToShardEvent {
 pub(super) struct Subscription {
     consumer_arn: String,
     stream: String,
-    stream_created: Stamp,
+    incarnation: u64,
     shard: u32,
     position: u64,
     opened: Stamp,
@@ -115,7 +115,7 @@ impl Kinesis {
         let subscription = Subscription {
             consumer_arn: subscribe.consumer_arn,
             stream: stream.name.clone(),
-            stream_created: stream.created,
+            incarnation: stream.incarnation,
             shard,
             position,
             opened: now,
@@ -148,7 +148,7 @@ impl Kinesis {
                 SubscriptionStep::End
             }
             Fate::Open => match self.consumer(now, &subscription.consumer_arn) {
-                Ok((stream, _)) if stream.created == subscription.stream_created => {
+                Ok((stream, _)) if stream.incarnation == subscription.incarnation => {
                     subscription.step(stream, now, limits)
                 }
                 Ok((stream, _)) => {

@@ -22,7 +22,7 @@ fn a_consumer_is_creating_active_deleting_gone() {
     world.create("orders", 1);
     let arn = register(&mut world, "reports").unwrap();
     assert_eq!(arn, "arn:aws:kinesis:eu-west-1:000000000000:stream/orders/consumer/reports:1700000000");
-    let mut status = |world: &mut World| {
+    let status = |world: &mut World| {
         let answer = world.kinesis.describe_stream_consumer(world.now, by_arn(&arn))?;
         Ok::<_, KinesisError>(answer.consumer_description.consumer_status)
     };

@@ -130,3 +130,15 @@ fn a_stream_is_found_by_name_by_arn_and_by_both() {
     }
     assert_eq!(code(describe(Some("a b"), None)), ErrorCode::Validation);
 }
+
+#[test]
+fn two_streams_of_one_name_and_moment_are_told_apart() {
+    let mut world = World::with(Config::default().transition(Duration::ZERO));
+    let create =
+        || CreateStreamRequest { stream_name: "orders".into(), shard_count: Some(1), ..Default::default() };
+    world.kinesis.create_stream(world.now, create()).unwrap();
+    let iterator = world.iterator("orders", 0, ShardPosition::TrimHorizon).unwrap();
+    world.delete("orders", false).unwrap();
+    world.kinesis.create_stream(world.now, create()).unwrap();
+    assert_eq!(code(world.read(&iterator, None)), ErrorCode::ResourceNotFound);
+}

@@ -209,7 +209,7 @@ fn a_stream_that_distributes_by_itself_spreads_records_and_needs_no_key() {
     let mut world = World::new();
     world.create_on_demand("orders");
     let update = |record_distribution_strategy| {
-        super::super::update_stream_record_distribution_strategy::UpdateStreamRecordDistributionStrategyRequest {
+        update_stream_record_distribution_strategy::UpdateStreamRecordDistributionStrategyRequest {
             stream: "orders".into(),
             record_distribution_strategy,
         }
