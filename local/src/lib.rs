@@ -57,7 +57,7 @@
 //!
 //! | Request | Does |
 //! |---|---|
-//! | `GET /_shardflow/health` | tells that it is ready, and its version |
+//! | `GET /_shardflow/health` | tells that it is ready, its version and how many subscriptions are open |
 //! | `POST /_shardflow/rules` | makes a rule, as below; answers its `id` |
 //! | `GET /_shardflow/rules` | lists the rules in force: `id` and `hits` |
 //! | `DELETE /_shardflow/rules/<id>`, `DELETE /_shardflow/rules` | ends one, or all |

@@ -80,9 +80,14 @@ impl Regions {
         Watch { regions: Arc::clone(self), id, bell }
     }
 
+    /// How many watch.
+    pub(crate) fn watching(&self) -> usize {
+        self.watching.load(Ordering::Acquire)
+    }
+
     /// Tells whoever watches a stream that something happened to it.
     pub(crate) fn wake(&self, region: &str, stream: &str) {
-        if self.watching.load(Ordering::Acquire) == 0 {
+        if self.watching() == 0 {
             return;
         }
         for watched in self.watches().values() {

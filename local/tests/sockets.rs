@@ -7,7 +7,9 @@ mod common;
 
 use std::time::Duration;
 
+use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{SharedHttpClient, retry::RetryConfig};
+use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardOutput;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{ShardIteratorType, StartingPosition, SubscribeToShardEventStream};
 use aws_smithy_http_client::Builder;
@@ -28,6 +30,16 @@ fn http(server: &Server) -> SharedHttpClient {
             Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https()
         }
     }
+}
+
+/// Registers a consumer of a stream of one shard, and subscribes it from the oldest record on.
+async fn subscribe(client: &Client, stream_arn: &str) -> SubscribeToShardOutput {
+    let consumer = client.register_stream_consumer().stream_arn(stream_arn).consumer_name("reports");
+    let consumer = consumer.send().await.unwrap().consumer.unwrap().consumer_arn;
+    let position = StartingPosition::builder().r#type(ShardIteratorType::TrimHorizon).build().unwrap();
+    let subscribe =
+        client.subscribe_to_shard().consumer_arn(consumer).shard_id(ShardId::numbered(0).as_str());
+    subscribe.starting_position(position).send().await.unwrap()
 }
 
 async fn raw(server: &Server, request: &str) -> String {
@@ -54,17 +66,7 @@ async fn records_and_subscriptions_pass_plain_and_over_tls() {
             .send()
             .await
             .unwrap();
-        let consumer = client.register_stream_consumer().stream_arn(arn.as_str()).consumer_name("reports");
-        let consumer = consumer.send().await.unwrap().consumer.unwrap().consumer_arn;
-        let position = StartingPosition::builder().r#type(ShardIteratorType::TrimHorizon).build().unwrap();
-        let mut subscription = client
-            .subscribe_to_shard()
-            .consumer_arn(consumer)
-            .shard_id(ShardId::numbered(0).as_str())
-            .starting_position(position)
-            .send()
-            .await
-            .unwrap();
+        let mut subscription = subscribe(&client, arn.as_str()).await;
         let mut next = async || subscription.event_stream.recv().await.unwrap();
         let Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) = next().await else { panic!() };
         assert_eq!(event.records()[0].data().as_ref(), b"over the wire");
@@ -134,17 +136,7 @@ async fn a_subscription_that_is_cut_breaks_off() {
         let arn = local.create_stream("orders", 1).unwrap();
         let server = local.serve(Listen::default().tls(tls)).await.unwrap();
         let client = kinesis_at(server.endpoint(), http(&server));
-        let consumer = client.register_stream_consumer().stream_arn(arn.as_str()).consumer_name("reports");
-        let consumer = consumer.send().await.unwrap().consumer.unwrap().consumer_arn;
-        let position = StartingPosition::builder().r#type(ShardIteratorType::Latest).build().unwrap();
-        let mut subscription = client
-            .subscribe_to_shard()
-            .consumer_arn(consumer)
-            .shard_id(ShardId::numbered(0).as_str())
-            .starting_position(position)
-            .send()
-            .await
-            .unwrap();
+        let mut subscription = subscribe(&client, arn.as_str()).await;
         local.control().cut_subscriptions();
         let error = subscription.event_stream.recv().await.unwrap_err();
         assert!(error.as_service_error().is_none(), "{error:?}");
@@ -217,4 +209,21 @@ async fn a_dropped_server_cuts_its_connections() {
     // Closed or reset: either way without an answer.
     stream.read_to_end(&mut answer).await.unwrap_or_default();
     assert!(answer.is_empty());
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_is_noticed() {
+    for tls in [false, true] {
+        let local = Local::new(Config::default().transition(Duration::ZERO)).unwrap();
+        let arn = local.create_stream("orders", 1).unwrap();
+        let server = local.serve(Listen::default().tls(tls)).await.unwrap();
+        let client = kinesis_at(server.endpoint(), http(&server));
+        let subscription = subscribe(&client, arn.as_str()).await;
+        assert_eq!(local.control().open_subscriptions(), 1);
+        drop(subscription);
+        drop(client);
+        while local.control().open_subscriptions() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
 }

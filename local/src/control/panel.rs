@@ -76,6 +76,11 @@ impl Control {
         self.regions.cut_all();
     }
 
+    /// Subscriptions whose reader is still there.
+    pub fn open_subscriptions(&self) -> usize {
+        self.regions.watching()
+    }
+
     /// Puts the service's clock forward. What is due by then (a reshard, an expiry, an event) happens; what waits on the
     /// client's side does not notice.
     pub fn advance(&self, by: Duration) {

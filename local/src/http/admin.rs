@@ -89,7 +89,11 @@ impl Endpoint {
     fn act(&self, method: &Method, path: &[&str], query: Option<&str>, body: &[u8]) -> Result<Value, Wrong> {
         let control = &self.control;
         match (method.as_str(), path) {
-            ("GET", ["health"]) => Ok(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") })),
+            ("GET", ["health"]) => Ok(json!({
+                "status": "ok",
+                "version": env!("CARGO_PKG_VERSION"),
+                "open_subscriptions": control.open_subscriptions(),
+            })),
             ("GET", ["calls"]) => Ok(control.calls().iter().map(call_json).collect()),
             ("GET", ["totals"]) => {
                 let totals = control.totals();

@@ -2,7 +2,7 @@
 //!
 //! Nothing here reads a clock, spawns a task or draws a random number, so a simulation can drive [`Kinesis`] with a
 //! time of its own, thousands of worlds in a second. What takes time at AWS (a stream that is being created, a split)
-//! is done when it is next looked at after its time has come. HTTP and JSON are in [`crate::http`].
+//! is done when it is next looked at after its time has come. HTTP and JSON are a layer of their own around it.
 //!
 //! Each call has a file of its own, with its request, its answer and a method of [`Kinesis`].
 

@@ -181,6 +181,26 @@ mod tests {
     }
 
     #[test]
+    fn any_number_that_fits_survives_as_text() {
+        for bit in 0..188_usize {
+            let mut words = [0x0123_4567_89ab_cdef >> 5, 0x0f0f_0f0f_0f0f_0f0f, u64::MAX];
+            words[2 - bit / 64] ^= 1 << (bit % 64);
+            assert_eq!(Sequence::parse(&Sequence(words).to_string()), Some(Sequence(words)));
+            let power =
+                Sequence(std::array::from_fn(|word| if 2 - word == bit / 64 { 1 << (bit % 64) } else { 0 }));
+            assert_eq!(Sequence::parse(&power.to_string()), Some(power));
+        }
+        let power = |bit: usize| {
+            let mut words = [0; 3];
+            words[2 - bit / 64] = 1 << (bit % 64);
+            Sequence(words).to_string()
+        };
+        assert_eq!(power(64), "18446744073709551616");
+        assert_eq!(power(127), "170141183460469231731687303715884105728");
+        assert_eq!(power(187), "196159429230833773869868419475239575503198607639501078528");
+    }
+
+    #[test]
     fn text_that_is_no_such_number_is_refused() {
         for text in ["", "-1", "1x", " 1", "9".repeat(58).as_str()] {
             assert_eq!(Sequence::parse(text), None, "{text:?}");

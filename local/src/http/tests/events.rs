@@ -177,10 +177,11 @@ async fn a_reader_that_goes_away_leaves_nothing_behind() {
     let mut events = subscribe(&endpoint, &consumer, json!({ "Type": "LATEST" })).await;
     let patience = tokio::time::timeout(Duration::from_secs(1), events.next()).await;
     assert!(patience.is_err());
+    assert_eq!(endpoint.control.open_subscriptions(), 1);
     drop(events);
-    let open = format!("{:?}", endpoint.regions);
-    assert!(!open.contains("Watched {"), "{open}");
-    assert!(open.contains("subscriptions: {}"), "{open}");
+    assert_eq!(endpoint.control.open_subscriptions(), 0);
+    let left = format!("{:?}", endpoint.regions);
+    assert!(left.contains("subscriptions: {}"), "{left}");
 }
 
 #[tokio::test(start_paused = true)]
