@@ -13,7 +13,6 @@
 use std::error::Error;
 use std::time::Duration;
 
-use base64::Engine as _;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -78,7 +77,7 @@ async fn send(port: u16, request: &[u8], until: Instant) -> Result<usize, Box<dy
 }
 
 fn put_records(connection: usize, bytes: usize) -> Vec<u8> {
-    let data = base64::engine::general_purpose::STANDARD.encode(vec![b'x'; bytes]);
+    let data = base64_simd::STANDARD.encode_to_string(vec![b'x'; bytes]);
     let record = |i| format!(r#"{{"Data":"{data}","PartitionKey":"{connection}-{i}"}}"#);
     let records: Vec<_> = (0..RECORDS).map(record).collect();
     let body = format!(r#"{{"StreamName":"load","Records":[{}]}}"#, records.join(","));

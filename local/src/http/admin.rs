@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use http::{HeaderValue, Method, Response, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -264,7 +263,7 @@ fn record_json(record: &KinesisRecord) -> Value {
     json!({
         "sequence_number": record.sequence_number.as_str(),
         "partition_key": record.partition_key.as_ref().map(shardflow_core::PartitionKey::as_str),
-        "data": STANDARD.encode(&record.data),
+        "data": STANDARD.encode_to_string(&record.data),
         "arrival": record.approximate_arrival.map(epoch),
     })
 }

@@ -1,7 +1,6 @@
 //! GetRecords between the machine and JSON: the hot path of reading.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use bytes::Bytes;
 
 use super::answer::{Protocol, to_json};
@@ -81,7 +80,7 @@ fn write_record(out: &mut Vec<u8>, record: &ReadRecord, encryption: EncryptionTy
     out.extend(br#"","ApproximateArrivalTimestamp":"#);
     out.extend(format!("{}.{:03}", arrival / 1000, arrival % 1000).as_bytes());
     out.extend(br#","Data":""#);
-    write_base64(out, &record.data);
+    STANDARD.encode_append(&record.data, out);
     out.push(b'"');
     if let Some(key) = &record.partition_key {
         out.extend(br#","PartitionKey":"#);
@@ -91,11 +90,4 @@ fn write_record(out: &mut Vec<u8>, record: &ReadRecord, encryption: EncryptionTy
         out.extend(br#","EncryptionType":"KMS""#);
     }
     out.push(b'}');
-}
-
-fn write_base64(out: &mut Vec<u8>, data: &[u8]) {
-    let start = out.len();
-    out.resize(start + data.len().div_ceil(3) * 4, 0);
-    let room = out.get_mut(start..).expect("it was just made");
-    STANDARD.encode_slice(data, room).expect("there is room for just that much");
 }
