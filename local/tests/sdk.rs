@@ -332,3 +332,32 @@ fn a_configuration_that_is_none_is_refused() {
     let region = Local::new(Config::default().region("Mars")).unwrap_err();
     assert_eq!(region.to_string(), "region \"Mars\" is not made of the characters a-z 0-9 -");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_subscription_lasts_its_five_minutes_and_is_not_taken_for_a_stalled_one() {
+    let local = Local::new(Config::default().transition(Duration::ZERO)).unwrap();
+    let arn = local.create_stream("orders", 1).unwrap();
+    let client = kinesis(&local);
+    let consumer = client
+        .register_stream_consumer()
+        .stream_arn(arn.as_str())
+        .consumer_name("reports")
+        .send()
+        .await
+        .unwrap();
+    let position = StartingPosition::builder().r#type(ShardIteratorType::Latest).build().unwrap();
+    let mut subscription = client
+        .subscribe_to_shard()
+        .consumer_arn(consumer.consumer.unwrap().consumer_arn)
+        .shard_id(ShardId::numbered(0).as_str())
+        .starting_position(position)
+        .send()
+        .await
+        .unwrap();
+    let started = Instant::now();
+    let mut events = 0;
+    while subscription.event_stream.recv().await.unwrap().is_some() {
+        events += 1;
+    }
+    assert_eq!((started.elapsed(), events), (Duration::from_secs(300), 59));
+}
