@@ -68,7 +68,7 @@ impl Kinesis {
                 self.account
             )));
         }
-        self.require_room(shards)?;
+        self.require_room(now, shards)?;
 
         let mut stream = StreamState::new(name, self.stream_arn(name), &self.account, now, shards);
         self.streams_ever += 1;
@@ -87,7 +87,8 @@ impl Kinesis {
     }
 
     /// Refuses when `more` open shards would be too many.
-    pub(super) fn require_room(&self, more: u32) -> Result<(), KinesisError> {
+    pub(super) fn require_room(&mut self, now: Stamp, more: u32) -> Result<(), KinesisError> {
+        self.settle(now);
         let open: usize = self.streams.values().map(StreamState::open_shards).sum();
         if open + more as usize <= Limits::SHARDS as usize {
             return Ok(());

@@ -8,6 +8,7 @@ use super::Kinesis;
 use super::error::KinesisError;
 use super::limits::Limits;
 use super::shapes::StreamMode;
+use super::stamp::Stamp;
 use super::stream::StreamState;
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -26,9 +27,10 @@ impl Kinesis {
     #[expect(clippy::unnecessary_wraps, reason = "every call has one shape")]
     pub(crate) fn describe_limits(
         &mut self,
-        _now: SystemTime,
+        now: SystemTime,
         _describe: DescribeLimitsRequest,
     ) -> Result<DescribeLimitsResponse, KinesisError> {
+        self.settle(Stamp::of(now));
         Ok(DescribeLimitsResponse {
             shard_limit: Limits::SHARDS,
             open_shard_count: self.streams.values().map(StreamState::open_shards).sum(),

@@ -59,10 +59,7 @@ impl Kinesis {
             }
             None => list.exclusive_start_stream_name.unwrap_or_default(),
         };
-        self.streams.retain(|_, stream| {
-            stream.settle(now);
-            !stream.is_gone(now)
-        });
+        self.settle(now);
         let mut following = self.streams.range::<str, _>((Bound::Excluded(after.as_str()), Bound::Unbounded));
         let page: Vec<_> = following.by_ref().take(size).map(|(_, stream)| stream).collect();
         let stream_names: Vec<_> = page.iter().map(|stream| stream.name.clone()).collect();

@@ -87,6 +87,14 @@ impl Kinesis {
         }
     }
 
+    /// Carries out what is due on every stream.
+    pub(super) fn settle(&mut self, now: Stamp) {
+        self.streams.retain(|_, stream| {
+            stream.settle(now);
+            !stream.is_gone(now)
+        });
+    }
+
     /// The stream that a request names, whatever its status.
     pub(super) fn stream(
         &mut self,

@@ -60,7 +60,7 @@ impl Kinesis {
                 range.end()
             )));
         }
-        self.require_room(1)?;
+        self.require_room(now, 1)?;
         let stream = self.stream(now, &split.stream)?;
         stream.begin(now, transition, StreamStatus::Updating, Change::Split { shard, at });
         Ok(Empty {})

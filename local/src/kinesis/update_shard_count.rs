@@ -83,7 +83,7 @@ impl Kinesis {
                 "UpdateShardCount {rule}. Current open shard count: {current} Target shard count: {target}"
             )));
         }
-        self.require_room(u32::try_from(wanted.saturating_sub(current)).unwrap_or(u32::MAX))?;
+        self.require_room(now, u32::try_from(wanted.saturating_sub(current)).unwrap_or(u32::MAX))?;
         let stream = self.stream(now, &update.stream)?;
         stream.begin(now, transition, StreamStatus::Updating, Change::Resize { target });
         Ok(UpdateShardCountResponse {

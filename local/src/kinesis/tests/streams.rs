@@ -142,3 +142,15 @@ fn two_streams_of_one_name_and_moment_are_told_apart() {
     world.kinesis.create_stream(world.now, create()).unwrap();
     assert_eq!(code(world.read(&iterator, None)), ErrorCode::ResourceNotFound);
 }
+
+#[test]
+fn a_stream_that_is_gone_leaves_room_for_others() {
+    let mut world = World::new();
+    world.create("large", Limits::SHARDS);
+    let create =
+        || CreateStreamRequest { stream_name: "orders".into(), shard_count: Some(1), ..Default::default() };
+    assert_eq!(code(world.kinesis.create_stream(world.now, create())), ErrorCode::LimitExceeded);
+    world.delete("large", false).unwrap();
+    world.pass(50);
+    world.kinesis.create_stream(world.now, create()).unwrap();
+}
