@@ -80,6 +80,11 @@ impl Driver {
     fn read_mail(&mut self, now: Moment) {
         let mut mail = std::mem::take(&mut self.mail);
         self.inbox.take(&mut mail);
+        self.read(now, &mut mail);
+        self.mail = mail;
+    }
+
+    fn read(&mut self, now: Moment, mail: &mut Mail) {
         for Put { record, hash_key, tag } in mail.puts.drain(..) {
             self.pipeline.put(now, record, hash_key, tag);
         }
@@ -87,10 +92,9 @@ impl Driver {
             let id = self.pipeline.flush(now);
             self.flushes.insert(id, done);
         }
-        if mail.abandon {
+        if std::mem::take(&mut mail.abandon) {
             self.pipeline.abandon(now);
         }
-        self.mail = mail;
     }
 
     fn answered(&mut self, now: Moment, answered: Result<(Id, (RequestId, Answer)), JoinError>) {
@@ -165,9 +169,9 @@ impl Driver {
 /// The last handle was dropped, or the runtime ends: what is not settled goes back to its owner.
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.inbox.budget.close();
         let now = self.now();
-        self.read_mail(now);
+        let mut last = self.inbox.end();
+        self.read(now, &mut last);
         self.pipeline.abandon(now);
         while let Some(event) = self.pipeline.poll_event() {
             if let Event::Settled { tag, outcome } = event {

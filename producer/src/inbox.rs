@@ -26,6 +26,8 @@ pub(crate) struct Mail {
     pub(crate) flushes: Vec<oneshot::Sender<u64>>,
     /// Everything that is not settled is to be given back.
     pub(crate) abandon: bool,
+    /// The task is gone: nobody will read this any more.
+    ended: bool,
 }
 
 /// An accepted record.
@@ -50,15 +52,27 @@ impl Inbox {
         Self { mail: Mutex::default(), arrived: Notify::new(), budget: Semaphore::new(budget) }
     }
 
-    pub(crate) fn put(&self, put: Put) {
-        self.lock().puts.push(put);
+    /// Leaves a record for the task, or gives it back when there is none any more.
+    pub(crate) fn put(&self, put: Put) -> Result<(), Record> {
+        let mut mail = self.lock();
+        if mail.ended {
+            return Err(put.record);
+        }
+        mail.puts.push(put);
+        drop(mail);
         self.arrived.notify_one();
+        Ok(())
     }
 
     pub(crate) fn flush(&self) -> oneshot::Receiver<u64> {
         let (done, flushed) = oneshot::channel();
-        self.lock().flushes.push(done);
-        self.arrived.notify_one();
+        let mut mail = self.lock();
+        // A task that has ended has settled everything; its flushes are over by their other end.
+        if !mail.ended {
+            mail.flushes.push(done);
+            drop(mail);
+            self.arrived.notify_one();
+        }
         flushed
     }
 
@@ -67,12 +81,15 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
-    /// Takes what has arrived. The buffer that comes in is emptied and used for what arrives next.
+    /// Takes what has arrived. What comes in must be empty; it is used for what arrives next.
     pub(crate) fn take(&self, mail: &mut Mail) {
-        mail.puts.clear();
-        mail.flushes.clear();
-        mail.abandon = false;
         std::mem::swap(&mut *self.lock(), mail);
+    }
+
+    /// Takes what has arrived, for the last time.
+    pub(crate) fn end(&self) -> Mail {
+        self.budget.close();
+        std::mem::replace(&mut *self.lock(), Mail { ended: true, ..Mail::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Mail> {

@@ -155,8 +155,10 @@ impl Producer {
             return Err(PutError::NoRuntime(record));
         }
         let (settle, settled) = oneshot::channel();
-        inbox.put(Put { hash_key: record.hash_key(), record, tag: Tag { settle, cost } });
-        Ok(Ticket(settled))
+        match inbox.put(Put { hash_key: record.hash_key(), record, tag: Tag { settle, cost } }) {
+            Ok(()) => Ok(Ticket(settled)),
+            Err(record) => Err(PutError::Closed(record)),
+        }
     }
 
     /// Starts the task, if it has not been. Without a runtime there is none to start it on.

@@ -27,6 +27,9 @@ where
     }
     match error {
         SdkError::ConstructionFailure(_) => Failure::refused("NotSent", chain(error)),
+        SdkError::DispatchFailure(failure) if failure.is_other() && lacks_identity(error) => {
+            Failure::refused("NoCredentials", chain(error))
+        }
         SdkError::TimeoutError(_) => Failure::unknown("Timeout", chain(error)),
         SdkError::DispatchFailure(_) if never_connected(error) => {
             Failure::refused("ConnectionFailed", chain(error))
@@ -51,6 +54,12 @@ where
 #[must_use]
 pub fn unreadable(error: &Invalid) -> Failure {
     Failure::unknown("Unreadable", error.to_string())
+}
+
+/// Whether the client was given no credentials at all. The SDK has no type for that which could be named here; should its
+/// words change, the request counts as one whose connection failed, and expires.
+fn lacks_identity(error: &(dyn StdError + 'static)) -> bool {
+    causes(error).any(|cause| cause.to_string().starts_with("failed to select an auth scheme"))
 }
 
 /// Whether it is sure that nothing was sent, since there was nobody to send it to.

@@ -1,4 +1,6 @@
-//! What tests of more than one crate share: the simulator.
+//! What tests of more than one crate share: the simulator, and clients and handlers for tests over the embedded service.
 #![forbid(unsafe_code)]
 
+pub mod clients;
+pub mod ledger;
 pub mod sim;

@@ -1,0 +1,68 @@
+//! SDK clients for tests.
+
+use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use shardflow_local::Local;
+
+/// Where a service is, and how to get there.
+#[derive(Clone, Debug)]
+pub struct Place {
+    endpoint: String,
+    http: SharedHttpClient,
+}
+
+impl Place {
+    /// Inside this process, without a socket: works under a paused clock.
+    #[must_use]
+    pub fn inside(local: &Local) -> Self {
+        Self { endpoint: local.endpoint_url().into(), http: local.http_client() }
+    }
+
+    /// Behind a URL. Every call makes connections of its own.
+    #[must_use]
+    pub fn at(endpoint: &str) -> Self {
+        let http = Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
+        Self { endpoint: endpoint.into(), http }
+    }
+
+    /// A Kinesis client.
+    #[must_use]
+    pub fn kinesis(&self) -> aws_sdk_kinesis::Client {
+        aws_sdk_kinesis::Client::from_conf(self.kinesis_config().credentials_provider(credentials()).build())
+    }
+
+    /// A Kinesis client that finds no credentials.
+    #[must_use]
+    pub fn kinesis_without_credentials(&self) -> aws_sdk_kinesis::Client {
+        aws_sdk_kinesis::Client::from_conf(self.kinesis_config().build())
+    }
+
+    fn kinesis_config(&self) -> aws_sdk_kinesis::config::Builder {
+        aws_sdk_kinesis::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(&self.endpoint)
+            .http_client(self.http.clone())
+            .sleep_impl(TokioSleep::new())
+    }
+
+    /// A DynamoDB client.
+    #[must_use]
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(&self.endpoint)
+            .http_client(self.http.clone())
+            .credentials_provider(credentials())
+            .sleep_impl(TokioSleep::new());
+        aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+}
+
+fn credentials() -> Credentials {
+    Credentials::new("test", "test", None, None, "tests")
+}
