@@ -97,6 +97,17 @@ pub struct Writer {
     shard: ShardId,
 }
 
+impl Writer {
+    /// Writes down records of its shard.
+    pub fn note(&self, batch: &Batch) {
+        for record in batch {
+            let key = record.partition_key.as_ref().map(ToString::to_string).unwrap_or_default();
+            let data = String::from_utf8_lossy(&record.data).into_owned();
+            self.ledger.write(self.worker, &self.shard, What::Record { key, data });
+        }
+    }
+}
+
 impl RecordProcessor for Writer {
     type Error = Infallible;
 
@@ -106,11 +117,7 @@ impl RecordProcessor for Writer {
     }
 
     async fn process(&mut self, batch: &Batch, checkpointer: &Checkpointer) -> Result<(), Infallible> {
-        for record in batch {
-            let key = record.partition_key.as_ref().map(ToString::to_string).unwrap_or_default();
-            let data = String::from_utf8_lossy(&record.data).into_owned();
-            self.ledger.write(self.worker, &self.shard, What::Record { key, data });
-        }
+        self.note(batch);
         // A lease that is lost is told by `stopping`; what was not stored comes again, and the test counts it.
         drop(checkpointer.batch(batch).await);
         Ok(())

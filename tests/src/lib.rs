@@ -1,6 +1,7 @@
 //! What tests of more than one crate share: the simulator, and clients and handlers for tests over the embedded service.
 #![forbid(unsafe_code)]
 
+pub mod application;
 pub mod clients;
 pub mod ledger;
 pub mod sim;

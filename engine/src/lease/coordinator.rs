@@ -28,6 +28,10 @@ pub struct Coordinator {
     pub(super) families: BTreeMap<LeaseKey, Family>,
     pub(super) seen: Sightings,
     pub(super) start: Start,
+    /// Whether it has been through with the start once.
+    pub(super) started: bool,
+    /// Since when looks have shown that a lease is missing.
+    pub(super) missing_since: Option<Moment>,
     pub(super) pending: BTreeMap<RequestId, Pending>,
     pub(super) next_look: Moment,
     pub(super) tenures: u64,
@@ -53,6 +57,8 @@ impl Coordinator {
             families: BTreeMap::new(),
             seen: Sightings::default(),
             start: Start::Looking,
+            started: false,
+            missing_since: None,
             pending: BTreeMap::new(),
             next_look: now,
             tenures: 0,
@@ -206,7 +212,7 @@ impl Coordinator {
     /// Whether it has seen the table and made sure that every shard has a lease.
     #[must_use]
     pub fn has_started(&self) -> bool {
-        matches!(self.start, Start::Done)
+        self.started
     }
 
     /// Whether nothing is held and nothing under way that gives a lease up.

@@ -1,4 +1,5 @@
-//! A worker's first minutes: the leases that the application needs exist before they are shared out.
+//! A worker's first minutes: the leases that the application needs exist before they are shared out. And later ones, in
+//! which somebody has deleted a lease.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -41,12 +42,25 @@ impl Start {
 }
 
 impl Coordinator {
-    /// The first look at the table tells which shards must be asked for.
+    /// The first look at the table tells which shards must be asked for, and so does one that shows a lease to be missing.
+    ///
+    /// That one is not entered anew before whoever had it has stopped believing in it. A lease that is deleted while its
+    /// shard is merged is not found to be missing, if the child's lease was entered by the other parent first.
     pub(super) fn begin_start(&mut self, now: Moment) {
-        if let Start::Looking = self.start {
-            let rows = self.seen.iter().map(|sighting| &sighting.row);
-            let filter = ShardFilter::needed(rows, self.settings.initial_position);
+        let rows = || self.seen.iter().map(|sighting| &sighting.row);
+        let missing = rows().next().is_some() && shards::has_hole(rows());
+        self.missing_since = missing.then(|| self.missing_since.unwrap_or(now));
+        let believed_until = self.missing_since.map(|since| since.after(self.settings.failover));
+        let due = match self.start {
+            Start::Looking => believed_until.is_none_or(|until| until <= now),
+            Start::Done => believed_until.is_some_and(|until| until <= now),
+            Start::Listing { .. } | Start::Creating { .. } => false,
+        };
+        if due {
+            let filter = ShardFilter::needed(rows(), self.settings.initial_position);
             self.start = Start::Listing { filter, retry: Some(now) };
+        } else if let Some(until) = believed_until.filter(|until| *until > now) {
+            self.next_look = self.next_look.min(until);
         }
     }
 
@@ -68,6 +82,7 @@ impl Coordinator {
                 *under_way += room;
                 if *under_way == 0 {
                     self.start = Start::Done;
+                    self.started = true;
                     self.next_look = now;
                 }
                 for row in rows {
@@ -103,6 +118,11 @@ impl Coordinator {
 
     /// Tells what will not get better by itself; tries the rest again.
     pub(super) fn start_failed(&mut self, now: Moment, failure: Failure) {
+        if self.started {
+            // A worker that has leases goes on with them; the next look will show that one is still missing.
+            self.start = Start::Done;
+            return;
+        }
         let again = now.after(Self::PAUSE.mul_f64(1.0 + self.rng.f64()));
         match &mut self.start {
             Start::Looking => self.next_look = again,

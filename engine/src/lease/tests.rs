@@ -384,6 +384,27 @@ fn a_row_that_is_gone_is_a_loss() {
 }
 
 #[test]
+fn a_lease_that_somebody_deletes_is_entered_again_when_nobody_can_believe_in_it_any_more() {
+    let mut fleet = Fleet::settled(3);
+    fleet.join("b");
+    fleet.run(30);
+    fleet.workers.remove("a");
+    let deleted = fleet.now;
+    fleet.table.remove(&lease_key(1));
+    while !fleet.table.contains_key(&lease_key(1)) {
+        fleet.run(1);
+    }
+    let gone = fleet.now.since(deleted);
+    assert!(gone >= Duration::from_secs(10) && gone < Duration::from_secs(18), "{gone:?}");
+    fleet.run(10);
+    assert_eq!(fleet.count("b"), 3);
+    fleet.requests.clear();
+    fleet.run(60);
+    let lists = |request: &&Request| matches!(request, Request::ListShards(_));
+    assert_eq!(fleet.requests.iter().filter(lists).count(), 0, "nothing is missing any more");
+}
+
+#[test]
 fn answers_to_a_former_holding_change_nothing() {
     let mut fleet = Fleet::settled(1);
     let (old, _, _) = fleet.next_write("a");

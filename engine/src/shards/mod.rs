@@ -2,4 +2,4 @@
 
 mod plan;
 
-pub use plan::{Incomplete, ShardFilter, lease, plan};
+pub use plan::{Incomplete, ShardFilter, has_hole, lease, plan};

@@ -50,7 +50,7 @@ pub fn lease(shard: &Shard, checkpoint: Checkpoint) -> LeaseRow {
 /// The leases to be entered, oldest shard first so that a crash in the middle leaves nothing that cannot be mended.
 ///
 /// As long as no shard has been begun, every shard of the filter gets one at the initial position. Later, an open shard
-/// without one gets it only if none of its ancestors has one: otherwise it will be entered when its parents end.
+/// without one gets it only if no ancestor of it is still to be read: otherwise it will be entered when its parents end.
 /// Ancestors that were missed are entered instead of it as far back as the initial position asks for. What was missed
 /// is read from its oldest record, since `Latest` counts once per application.
 ///
@@ -119,6 +119,27 @@ fn first(
     Ok(first.into_iter().map(|shard| (shard.id.clone(), beginning(position))).collect())
 }
 
+/// Whether records of some hash keys would be read by nobody, since a lease is missing: somebody has deleted it.
+///
+/// Each shard's children are entered before it is ended, so what is still to be read covers the hash space at any time.
+/// Rows without a range, as an old KCL writes them, could cover anything.
+pub fn has_hole<'a>(rows: impl Iterator<Item = &'a LeaseRow>) -> bool {
+    let to_read = rows.filter(|row| !row.checkpoint.is_shard_end());
+    let Some(mut ranges) = to_read.map(|row| row.hash_key_range).collect::<Option<Vec<_>>>() else {
+        return false;
+    };
+    ranges.sort();
+    let mut next = Some(HashKey::MIN);
+    for range in ranges {
+        match next {
+            Some(uncovered) if uncovered < range.start() => return true,
+            Some(uncovered) => next = range.next().map(|after| after.max(uncovered)),
+            None => return false,
+        }
+    }
+    next.is_some()
+}
+
 /// Whether the ranges cover the hash space once.
 fn tiles(ranges: impl Iterator<Item = HashKeyRange>) -> bool {
     let mut ranges: Vec<_> = ranges.collect();
@@ -135,59 +156,70 @@ fn tiles(ranges: impl Iterator<Item = HashKeyRange>) -> bool {
 
 /// The leases that an application with leases lacks.
 fn among_rows(listed: &BTreeMap<&ShardId, &Shard>, rows: &[&LeaseRow], position: InitialPosition) -> Planned {
-    let leased = rows.iter().map(|row| &row.shard_id).collect();
-    let mut search = Search {
-        listed,
-        leased,
-        position,
-        descends: BTreeMap::new(),
-        wanted: BTreeSet::new(),
-        planned: Planned::new(),
-    };
+    let reach = |row: &LeaseRow| if row.checkpoint.is_shard_end() { Reach::Ended } else { Reach::Coming };
+    let known = rows.iter().map(|row| (row.shard_id.clone(), reach(row))).collect();
+    let mut search = Search { listed, position, known, wanted: BTreeSet::new(), planned: Planned::new() };
     for shard in listed.values().filter(|shard| shard.is_open()) {
-        if !search.leased.contains(&shard.id) && !search.descends(shard) {
-            search.planned.insert(shard.id.clone(), missed(position));
+        if search.reach(shard) == Reach::Never {
+            search.plan(shard);
         }
     }
     search.planned
 }
 
+/// Whether a shard's records will be read by means of the leases that exist or are planned.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reach {
+    /// Its lease is at its end.
+    Ended,
+    /// It has a lease, or will get one when its parents end.
+    Coming,
+    /// Neither it nor a shard that it comes from has a lease.
+    Never,
+}
+
 struct Search<'a> {
     listed: &'a BTreeMap<&'a ShardId, &'a Shard>,
-    leased: BTreeSet<&'a ShardId>,
     position: InitialPosition,
-    /// Whether a shard has a lease or descends from one that has.
-    descends: BTreeMap<ShardId, bool>,
+    known: BTreeMap<ShardId, Reach>,
     /// Shards that would be read if nothing before them is.
     wanted: BTreeSet<ShardId>,
     planned: Planned,
 }
 
 impl Search<'_> {
-    /// Whether the shard's records will be reached through a lease that exists or is planned.
+    fn plan(&mut self, shard: &Shard) {
+        self.planned.insert(shard.id.clone(), missed(self.position));
+    }
+
+    /// Whether the shard's records will be read, once what is missing before it is planned.
     ///
     /// A lineage is as deep as the retention is long: a stream of the longest retention that splits or merges every
     /// hour would be a few thousand deep, which the recursion bears.
-    fn descends(&mut self, shard: &Shard) -> bool {
-        if let Some(&known) = self.descends.get(&shard.id) {
+    fn reach(&mut self, shard: &Shard) -> Reach {
+        if let Some(&known) = self.known.get(&shard.id) {
             return known;
         }
-        let mut descends = self.leased.contains(&shard.id);
-        if !descends {
-            let parents: Vec<_> = shard.parents().filter_map(|id| self.listed.get(id).copied()).collect();
-            let reached: Vec<_> = parents.iter().map(|parent| self.descends(parent)).collect();
-            descends = reached.contains(&true) || parents.iter().any(|p| self.wanted.contains(&p.id));
-            if descends {
-                // A parent that is reached through its own ancestors is entered when they end.
-                for (parent, _) in parents.iter().zip(&reached).filter(|(_, reached)| !**reached) {
-                    self.planned.entry(parent.id.clone()).or_insert_with(|| missed(self.position));
-                }
-            } else if !matches!(self.position, InitialPosition::Latest) {
+        let parents: Vec<_> = shard.parents().filter_map(|id| self.listed.get(id).copied()).collect();
+        let reached: Vec<_> = parents.iter().map(|parent| self.reach(parent)).collect();
+        let wanted = parents.iter().any(|parent| self.wanted.contains(&parent.id));
+        let reach = if wanted || reached.iter().any(|reach| *reach != Reach::Never) {
+            for (parent, _) in parents.iter().zip(&reached).filter(|(_, reach)| **reach == Reach::Never) {
+                self.plan(parent);
+            }
+            if reached.iter().all(|reach| *reach == Reach::Ended) {
+                // Its turn has come, and its lease is gone.
+                self.plan(shard);
+            }
+            Reach::Coming
+        } else {
+            if !matches!(self.position, InitialPosition::Latest) {
                 self.wanted.insert(shard.id.clone());
             }
-        }
-        self.descends.insert(shard.id.clone(), descends);
-        descends
+            Reach::Never
+        };
+        self.known.insert(shard.id.clone(), reach);
+        reach
     }
 }
 
@@ -285,6 +317,39 @@ mod tests {
             assert_eq!(planned(&[0, 1, 2, 3, 4, 5], progress(), position), []);
             assert_eq!(planned(&[4, 8, 9, 10], progress(), position), []);
         }
+    }
+
+    #[test]
+    fn a_shard_whose_parents_have_ended_gets_the_lease_that_it_lacks() {
+        let ended = [0, 1, 2, 3, 5, 6, 7].map(|n| (n, Checkpoint::ShardEnd));
+        let rows = |rest: &[u64], ended: &[(u64, Checkpoint)]| -> Vec<LeaseRow> {
+            let rest = rest.iter().map(|&n| (n, progress()));
+            let all = ended.iter().cloned().chain(rest);
+            all.map(|(n, checkpoint)| LeaseRow::new(ShardId::numbered(n), checkpoint)).collect()
+        };
+        let missing = |rows: &[LeaseRow]| -> Vec<ShardId> {
+            let rows: Vec<_> = rows.iter().collect();
+            let planned = plan(&tree(), &rows, ShardFilter::All, InitialPosition::Latest).unwrap();
+            planned.into_iter().map(|row| row.shard_id).collect()
+        };
+        assert_eq!(missing(&rows(&[4, 9, 10], &ended)), [ShardId::numbered(8)]);
+        assert_eq!(missing(&rows(&[4, 8, 9], &ended)), [ShardId::numbered(10)]);
+        // One parent of 8 is still to be read: it will be entered then.
+        assert_eq!(missing(&rows(&[4, 7, 9, 10], &ended[..6])), []);
+    }
+
+    #[test]
+    fn a_hole_is_seen_whatever_overlaps() {
+        let tree = tree();
+        let rows: Vec<_> = tree.iter().map(|shard| lease(shard, progress())).collect();
+        let hole = |shards: &[usize]| has_hole(shards.iter().map(|&n| &rows[n]));
+        assert!(!hole(&[4, 8, 9, 10]) && !hole(&[0, 1, 2, 3, 4, 5]) && !hole(&[0, 1, 4, 5, 6, 7, 8, 9, 10]));
+        assert!(
+            hole(&[8, 9, 10]) && hole(&[4, 9, 10]) && hole(&[4, 8, 9]) && hole(&[0, 1, 3, 4, 5]) && hole(&[])
+        );
+        let mut unknown = lease(&tree[0], progress());
+        unknown.hash_key_range = None;
+        assert!(!has_hole([&unknown].into_iter()), "it could be anywhere");
     }
 
     #[test]
