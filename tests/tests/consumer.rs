@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use shardflow_consumer::{
     Batch, Checkpoint, CheckpointError, Checkpointer, Config, InitialPosition, MemoryLeases, RecordProcessor,
     ShardInfo, Stop,
@@ -213,17 +214,19 @@ async fn iterators_that_expire_are_opened_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_somebody_deletes_is_entered_again_and_its_shard_read_on() {
-    let app = Application::new(1);
-    app.put(0..100);
-    let worker = app.worker("a", Config::default());
-    app.processed(100).await;
-    let key = aws_sdk_dynamodb::types::AttributeValue::S(shard(0).to_string());
-    let dynamodb = Place::inside(&app.local).dynamodb();
-    dynamodb.delete_item().table_name("billing").key("leaseKey", key).send().await.unwrap();
-    app.put(100..200);
-    app.processed(200).await;
-    app.shared(&[("a", 1)]).await;
-    drop(worker);
+    for shards in [1, 2] {
+        let app = Application::new(shards);
+        app.put(0..100);
+        let worker = app.worker("a", Config::default());
+        app.processed(100).await;
+        let key = AttributeValue::S(shard(0).to_string());
+        let dynamodb = Place::inside(&app.local).dynamodb();
+        dynamodb.delete_item().table_name("billing").key("leaseKey", key).send().await.unwrap();
+        app.put(100..200);
+        app.processed(200).await;
+        app.shared(&[("a", shards as usize)]).await;
+        drop(worker);
+    }
 }
 
 #[tokio::test(start_paused = true)]

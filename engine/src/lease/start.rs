@@ -48,7 +48,8 @@ impl Coordinator {
     /// shard is merged is not found to be missing, if the child's lease was entered by the other parent first.
     pub(super) fn begin_start(&mut self, now: Moment) {
         let rows = || self.seen.iter().map(|sighting| &sighting.row);
-        let missing = rows().next().is_some() && shards::has_hole(rows());
+        let is_new = !self.started && rows().next().is_none();
+        let missing = !is_new && shards::has_hole(rows());
         self.missing_since = missing.then(|| self.missing_since.unwrap_or(now));
         let believed_until = self.missing_since.map(|since| since.after(self.settings.failover));
         let due = match self.start {
