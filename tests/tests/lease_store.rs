@@ -10,10 +10,14 @@ use shardflow_consumer::{
 use shardflow_core::HashKeyRange;
 use shardflow_tests::application::{Application, shard};
 
-/// What a store must say to a change, and what it must hold afterwards.
-fn meaning(row: Option<&LeaseRow>, change: &LeaseChange) -> Result<LeaseRow, Option<LeaseRow>> {
-    let row = row.ok_or(None)?;
-    change.apply_to(row).ok_or_else(|| Some(row.clone()))
+/// Whether a store must carry a request out, and the row as it is afterwards.
+type Meaning = (bool, Option<LeaseRow>);
+
+fn meaning(row: Option<&LeaseRow>, change: &LeaseChange) -> Meaning {
+    match row.and_then(|row| change.apply_to(row)) {
+        Some(changed) => (true, Some(changed)),
+        None => (false, row.cloned()),
+    }
 }
 
 fn worker(rng: &mut Rng) -> WorkerId {
@@ -69,7 +73,7 @@ async fn converse(store: &dyn LeaseStore, seed: u64) {
         let key = LeaseKey::from(&id);
         let (said, meant, what) = if rng.u8(..10) == 0 {
             let row = new_row(&mut rng, id);
-            let meant = held.clone().map_or_else(|| Ok(row.clone()), |held| Err(Some(held)));
+            let meant = (held.is_none(), held.clone().or_else(|| Some(row.clone())));
             (store.create(&row).await, meant, format!("{row:?}"))
         } else {
             let believed = held.clone().unwrap_or_else(|| LeaseRow::new(id, Checkpoint::Latest));
@@ -78,11 +82,11 @@ async fn converse(store: &dyn LeaseStore, seed: u64) {
             (store.write(&key, &change).await, meant, format!("{change:?}"))
         };
         match (said, meant) {
-            (Ok(()), Ok(row)) => {
+            (Ok(()), (true, row)) => {
                 written += 1;
-                *held = Some(row);
+                *held = row;
             }
-            (Err(StoreError::Conflict(said)), Err(row)) => {
+            (Err(StoreError::Conflict(said)), (false, row)) => {
                 refused += 1;
                 assert_eq!(said.map(|row| *row), row, "step {step}: {what}");
             }
