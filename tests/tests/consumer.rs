@@ -83,16 +83,17 @@ async fn workers_share_by_handing_over_and_nothing_is_processed_twice() {
         }
     };
     let a = app.worker("a", Config::default());
+    let mut b = None;
     let sharing = async {
         app.shared(&[("a", 4)]).await;
-        let b = app.worker("b", Config::default());
+        b = Some(app.worker("b", Config::default()));
         app.shared(&[("a", 2), ("b", 2)]).await;
-        b
     };
-    let ((), b) = tokio::join!(writing, sharing);
+    tokio::join!(writing, sharing);
     assert_eq!(app.ledger.stops("a"), [Stop::Handoff; 2]);
     app.processed(6_000).await;
     assert!(app.ledger.counts().values().all(|&count| count == 1) && in_order(&app));
+    let b = b.unwrap();
     b.stopper().graceful();
     b.await.unwrap();
     app.shared(&[("a", 4)]).await;

@@ -12,13 +12,14 @@ use shardflow_tests::clients::Place;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// A line of a worker: its name and the line's words.
 type Line = (&'static str, Vec<String>);
 
-/// Starts a worker process. It dies with its handle.
-fn start(name: &'static str, endpoint: &str, lines: &mpsc::UnboundedSender<Line>) -> Child {
+/// Starts a worker process, which dies with its handle, and a task that reads its lines.
+fn start(name: &'static str, endpoint: &str, lines: &mpsc::Sender<Line>, readers: &mut JoinSet<()>) -> Child {
     let mut child = Command::new(env!("CARGO_BIN_EXE_worker"))
         .args(["--endpoint", endpoint, "--stream", "orders", "--table", "billing", "--name", name])
         .stdout(Stdio::piped())
@@ -27,10 +28,10 @@ fn start(name: &'static str, endpoint: &str, lines: &mpsc::UnboundedSender<Line>
         .unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
     let to = lines.clone();
-    tokio::spawn(async move {
+    readers.spawn(async move {
         while let Ok(Some(line)) = output.next_line().await {
             let words = line.split(' ').map(str::to_owned).collect();
-            if to.send((name, words)).is_err() {
+            if to.send((name, words)).await.is_err() {
                 return;
             }
         }
@@ -40,7 +41,7 @@ fn start(name: &'static str, endpoint: &str, lines: &mpsc::UnboundedSender<Line>
 
 /// What both workers have said.
 struct Account {
-    lines: mpsc::UnboundedReceiver<Line>,
+    lines: mpsc::Receiver<Line>,
     /// Records by number, and how often each came.
     counts: BTreeMap<u32, usize>,
     /// The newest number of each key, as long as numbers came in order.
@@ -89,14 +90,15 @@ async fn the_shards_of_a_killed_worker_are_taken_over_and_nothing_is_lost() {
     let local = Local::new(LocalConfig::default().limits(Limits::unthrottled())).unwrap();
     local.create_stream("orders", 4).unwrap();
     let server = local.serve(Listen::default().port(0)).await.unwrap();
-    let (send, lines) = mpsc::unbounded_channel();
+    let mut readers = JoinSet::new();
+    let (send, lines) = mpsc::channel(1_000);
     let mut account =
         Account { lines, counts: BTreeMap::new(), newest: BTreeMap::new(), began: BTreeMap::new() };
 
-    let mut a = start("a", server.endpoint(), &send);
+    let mut a = start("a", server.endpoint(), &send, &mut readers);
     put(&local, 0..1_000);
     account.processed(1_000).await;
-    let mut b = start("b", server.endpoint(), &send);
+    let mut b = start("b", server.endpoint(), &send, &mut readers);
     while account.began.get("b").is_none_or(|shards| shards.len() < 2) {
         account.next().await;
     }
