@@ -17,7 +17,7 @@ use super::kinesis::{stream_in_arn, unreadable};
 use crate::control::Call;
 use crate::kinesis::{
     EncryptionType, ErrorCode, KinesisError, PutRecordRequest, PutRecordsEntry, PutRecordsRequest,
-    PutRecordsResponse, PutRecordsResult, StreamRef,
+    PutRecordsResponse, PutRecordsResult, StreamRef, request,
 };
 
 #[derive(Deserialize)]
@@ -180,19 +180,10 @@ fn entries(entries: Vec<Entry<'_>>) -> Result<Vec<PutRecordsEntry>, KinesisError
 }
 
 fn hash_key(text: &str) -> Result<HashKey, KinesisError> {
-    if let Ok(key) = text.parse() {
-        return Ok(key);
-    }
-    Err(if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+    request::hash_key(text, "explicitHashKey")?.ok_or_else(|| {
         KinesisError::invalid_argument(format!(
             "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was {text}"
         ))
-    } else {
-        KinesisError::constraint(
-            text,
-            "explicitHashKey",
-            "satisfy regular expression pattern: 0|([1-9]\\d{0,38})",
-        )
     })
 }
 

@@ -23,7 +23,7 @@ pub struct ListShardsRequest {
     pub next_token: Option<String>,
     /// Shards up to this one are left out.
     pub exclusive_start_shard_id: Option<String>,
-    /// Shards of a page: 1,000 when absent, 10,000 at most.
+    /// Shards of a page, 1,000 when absent. Up to 10,000 can be asked for, but a page has no more than 1,000.
     pub max_results: Option<u32>,
     /// Which shards. Without one: all that are open or still within retention.
     pub shard_filter: Option<ShardFilter>,

@@ -35,6 +35,9 @@ impl Kinesis {
         now: SystemTime,
         list: ListTagsForStreamRequest,
     ) -> Result<ListTagsForStreamResponse, KinesisError> {
+        if let Some(limit) = list.limit.filter(|limit| *limit as usize > TAGS) {
+            return Err(KinesisError::constraint(limit, "limit", "have value less than or equal to 50"));
+        }
         let size = request::page_size(list.limit, TAGS, "limit")?;
         let stream = self.stream(Stamp::of(now), &list.stream)?;
         let after = list.exclusive_start_tag_key.unwrap_or_default();

@@ -11,7 +11,7 @@ mod consumer;
 mod error;
 mod holdings;
 mod limits;
-mod request;
+pub(crate) mod request;
 mod reshard;
 mod sequence;
 mod service;

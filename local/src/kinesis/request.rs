@@ -1,5 +1,7 @@
 //! Rules that members of several requests follow.
 
+use shardflow_core::HashKey;
+
 use super::error::KinesisError;
 
 /// Names of streams, shards and consumers.
@@ -17,16 +19,25 @@ pub(super) fn identifier(value: &str, member: &str) -> Result<(), KinesisError> 
     }
 }
 
-/// How many results a page has: `most` and the default are the call's.
-pub(super) fn page_size(value: Option<u32>, default: usize, member: &str) -> Result<usize, KinesisError> {
+/// A hash key as requests carry it; none if it is beyond the last one, which is for the call to refuse.
+pub(crate) fn hash_key(text: &str, member: &str) -> Result<Option<HashKey>, KinesisError> {
+    let digits = (1..=39).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if digits && (text == "0" || !text.starts_with('0')) {
+        return Ok(text.parse().ok());
+    }
+    Err(KinesisError::constraint(text, member, "satisfy regular expression pattern: 0|([1-9]\\d{0,38})"))
+}
+
+/// How many results a page has. More than a full page can be asked for, but is not given.
+pub(super) fn page_size(value: Option<u32>, full: usize, member: &str) -> Result<usize, KinesisError> {
     const MOST: u32 = 10_000;
     match value {
-        None => Ok(default),
+        None => Ok(full),
         Some(0) => Err(KinesisError::constraint(0, member, "have value greater than or equal to 1")),
         Some(size) if size > MOST => {
             Err(KinesisError::constraint(size, member, "have value less than or equal to 10000"))
         }
-        Some(size) => Ok(size as usize),
+        Some(size) => Ok(full.min(size as usize)),
     }
 }
 

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use shardflow_core::HashKey;
 
-use super::Kinesis;
 use super::error::KinesisError;
 use super::shapes::{Empty, StreamRef, StreamStatus};
 use super::stamp::Stamp;
 use super::stream::{Change, StreamState};
+use super::{Kinesis, request};
 
 /// What SplitShard takes.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -36,13 +36,9 @@ impl Kinesis {
     #[expect(clippy::missing_panics_doc, reason = "it cannot: what was just found is there")]
     pub fn split_shard(&mut self, now: SystemTime, split: SplitShardRequest) -> Result<Empty, KinesisError> {
         let (now, transition) = (Stamp::of(now), self.transition);
-        let at: HashKey = split.new_starting_hash_key.parse().map_err(|_| {
-            KinesisError::constraint(
-                &split.new_starting_hash_key,
-                "newStartingHashKey",
-                "satisfy regular expression pattern: 0|([1-9]\\d{0,38})",
-            )
-        })?;
+        // A key beyond the last one is outside of every shard, as the last one is.
+        let at =
+            request::hash_key(&split.new_starting_hash_key, "newStartingHashKey")?.unwrap_or(HashKey::MAX);
         let stream = self.stream(now, &split.stream)?;
         stream.require_active()?;
         let shard = stream.find_shard(now, &split.shard_to_split)?;
@@ -51,8 +47,9 @@ impl Kinesis {
         // AWS wants more than one key on each side of the cut.
         if at.0 <= range.start().0.saturating_add(1) || at >= range.end() {
             return Err(KinesisError::invalid_argument(format!(
-                "NewStartingHashKey {at} used in SplitShard() on shard {} in stream {} under account {} is not both \
+                "NewStartingHashKey {} used in SplitShard() on shard {} in stream {} under account {} is not both \
                  greater than one plus the shard's StartingHashKey {} and less than the shard's EndingHashKey {}.",
+                split.new_starting_hash_key,
                 split.shard_to_split,
                 stream.name,
                 stream.account,

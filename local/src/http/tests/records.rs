@@ -57,8 +57,12 @@ async fn explicit_hash_keys_are_read_or_refused() {
     }
     let beyond = "340282366920938463463374607431768211456";
     assert_eq!(endpoint.kinesis_refused("PutRecords", put(beyond)).await, "InvalidArgumentException");
-    for wrong in ["", "-1", "0x0", "1e3"] {
-        assert_eq!(endpoint.kinesis_refused("PutRecords", put(wrong)).await, "ValidationException");
+    for wrong in ["", "-1", "0x0", "1e3", "01", "00", &"9".repeat(40)] {
+        assert_eq!(
+            endpoint.kinesis_refused("PutRecords", put(wrong)).await,
+            "ValidationException",
+            "{wrong}"
+        );
     }
 }
 

@@ -104,12 +104,18 @@ fn wrong_splits_and_merges_are_refused() {
     }
     assert_eq!(code(world.split("orders", 9, MIDDLE)), ErrorCode::ResourceNotFound);
     assert_eq!(code(world.split("payments", 0, MIDDLE)), ErrorCode::ResourceNotFound);
-    let split = SplitShardRequest {
-        stream: "orders".into(),
-        shard_to_split: "shardId-000000000000".into(),
-        new_starting_hash_key: "half".into(),
-    };
-    assert_eq!(code(world.kinesis.split_shard(world.now, split)), ErrorCode::Validation);
+    for (at, refusal) in [
+        ("half", ErrorCode::Validation),
+        ("010", ErrorCode::Validation),
+        ("340282366920938463463374607431768211456", ErrorCode::InvalidArgument),
+    ] {
+        let split = SplitShardRequest {
+            stream: "orders".into(),
+            shard_to_split: "shardId-000000000000".into(),
+            new_starting_hash_key: at.into(),
+        };
+        assert_eq!(code(world.kinesis.split_shard(world.now, split)), refusal, "{at}");
+    }
     assert_eq!(code(world.merge("orders", 0, 2)), ErrorCode::InvalidArgument, "they do not touch");
     assert_eq!(code(world.merge("orders", 1, 0)), ErrorCode::InvalidArgument, "the wrong way round");
     world.merge("orders", 0, 1).unwrap();

@@ -212,6 +212,19 @@ fn a_stream_is_described_with_its_shards_in_pages() {
 }
 
 #[test]
+fn a_page_is_full_however_much_is_asked_for() {
+    let mut world = World::new();
+    world.create("orders", 101);
+    let describe = describe_stream::DescribeStreamRequest {
+        stream: "orders".into(),
+        limit: Some(1000),
+        exclusive_start_shard_id: None,
+    };
+    let page = world.kinesis.describe_stream(world.now, describe).unwrap().stream_description;
+    assert_eq!((page.shards.len(), page.has_more_shards), (100, true));
+}
+
+#[test]
 fn limits_tell_what_is_used() {
     let mut world = World::new();
     world.create("orders", 5);
