@@ -91,7 +91,9 @@ async fn reads(context: &Context) -> Result<(), String> {
 async fn query(context: &Context) -> Result<(), String> {
     let table = ranged(context).await?;
     let query = context.dynamodb.query().table_name(&table.name).consistent_read(true);
-    let query = query.key_condition_expression("leaseKey = :key AND shard >= :from");
+    // SHARD is a reserved word.
+    let query = query.key_condition_expression("leaseKey = :key AND #shard >= :from");
+    let query = query.expression_attribute_names("#shard", "shard");
     let query = query.expression_attribute_values(":key", text("a"));
     let answer = query.expression_attribute_values(":from", text("s3")).send().await.map_err(told)?;
     same("shards", shards(answer.items()), ["s3", "s4"])

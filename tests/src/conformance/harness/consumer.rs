@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardError;
 use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardOutput;
 use aws_sdk_kinesis::primitives::DateTime;
+use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
 use aws_sdk_kinesis::types::{
     ChildShard, ConsumerStatus, Record, ShardIteratorType, StartingPosition, SubscribeToShardEvent,
     SubscribeToShardEventStream,
@@ -138,10 +139,16 @@ impl Subscription {
     async fn receive(&mut self) -> Result<Result<Option<SubscribeToShardEventStream>, String>, String> {
         let received = timeout(SILENCE, self.output.event_stream.recv()).await;
         let received = received.map_err(|_| format!("no event in {SILENCE:?}, and no end"))?;
-        Ok(received.map_err(|error| {
-            use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-            let code = error.as_service_error().and_then(|error| error.code()).map(str::to_owned);
-            code.unwrap_or_else(|| error.to_string())
+        Ok(received.map_err(|error| match error.as_service_error() {
+            // The SDK keeps no code of an error that comes as an event.
+            Some(SubscribeToShardEventStreamError::ResourceInUseException(_)) => {
+                "ResourceInUseException".to_owned()
+            }
+            Some(SubscribeToShardEventStreamError::ResourceNotFoundException(_)) => {
+                "ResourceNotFoundException".to_owned()
+            }
+            Some(other) => other.to_string(),
+            None => error.to_string(),
         }))
     }
 }
