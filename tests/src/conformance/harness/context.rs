@@ -32,15 +32,15 @@ enum Created {
 #[derive(Debug)]
 pub(crate) struct Tries<'a> {
     context: &'a Context,
-    left: u32,
+    left: Duration,
     awaited: String,
 }
 
 /// How long a server is given between two looks at it.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Looks at a server before it is said not to do something: half a minute's worth.
-const TRIES: u32 = 600;
+/// How long a server is given before it is said not to do something.
+const LONGEST: Duration = Duration::from_secs(30);
 
 static NAMES: AtomicU32 = AtomicU32::new(0);
 
@@ -82,7 +82,7 @@ impl Context {
 
     /// Tries at what a server may take a while for; `awaited` says what, for the case that it never happens.
     pub(crate) fn tries(&self, awaited: impl Into<String>) -> Tries<'_> {
-        Tries { context: self, left: TRIES, awaited: awaited.into() }
+        Tries { context: self, left: LONGEST, awaited: awaited.into() }
     }
 
     /// Our own service's metrics, if it is that.
@@ -115,7 +115,15 @@ impl Context {
 impl Tries<'_> {
     /// Lets a little time pass before the next try.
     pub(crate) async fn again(&mut self) -> Result<(), String> {
-        self.left = self.left.checked_sub(1).ok_or_else(|| format!("waited in vain for {}", self.awaited))?;
-        self.context.pass(PAUSE).await
+        self.after(PAUSE).await
+    }
+
+    /// Lets so much time pass before the next try.
+    pub(crate) async fn after(&mut self, pause: Duration) -> Result<(), String> {
+        self.left = self.left.saturating_sub(pause);
+        if self.left.is_zero() {
+            return Err(format!("waited in vain for {}", self.awaited));
+        }
+        self.context.pass(pause).await
     }
 }

@@ -1,6 +1,6 @@
 //! A stream of a check's own.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_kinesis::operation::create_stream::builders::CreateStreamFluentBuilder;
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
@@ -134,7 +134,7 @@ impl<'a> Stream<'a> {
             let put = put.set_explicit_hash_key(explicit.map(|key| key.to_string())).data(data.clone());
             match put.send().await {
                 Ok(answer) => return Placed::at(&answer.shard_id, &answer.sequence_number),
-                Err(error) if is_throttle(&error) => tries.again().await?,
+                Err(error) if is_throttle(&error) => tries.after(A_SECOND).await?,
                 Err(error) => return Err(told(error)),
             }
         }
@@ -187,7 +187,7 @@ impl<'a> Stream<'a> {
             let call = self.context.kinesis.get_records().shard_iterator(iterator).set_limit(limit);
             match call.send().await {
                 Ok(answer) => return Ok(answer),
-                Err(error) if is_throttle(&error) => tries.again().await?,
+                Err(error) if is_throttle(&error) => tries.after(A_SECOND).await?,
                 Err(error) => return Err(told(error)),
             }
         }
@@ -286,6 +286,9 @@ impl Drained {
         Ok(children.unwrap_or_default())
     }
 }
+
+/// What a shard that has had enough is given before the next try.
+const A_SECOND: Duration = Duration::from_secs(1);
 
 /// Whether a call was refused because the shard has had enough for now, as it may be on a server with limits.
 fn is_throttle<E: ProvideErrorMetadata, R>(error: &aws_sdk_kinesis::error::SdkError<E, R>) -> bool {
