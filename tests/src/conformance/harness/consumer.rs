@@ -45,6 +45,9 @@ pub(crate) struct Received {
 /// Longest that a server is given for the next event: AWS sends one every five seconds at least.
 const SILENCE: Duration = Duration::from_secs(20);
 
+/// Events without records after which nothing more is expected of a subscription.
+const IDLE_EVENTS: u32 = 20;
+
 impl<'a> Consumer<'a> {
     /// Registers a consumer, which is CREATING.
     pub(super) async fn register(stream: &Stream<'a>) -> Result<Self, String> {
@@ -110,23 +113,26 @@ impl Subscription {
 
     /// The code with which the subscription breaks.
     pub(crate) async fn failure(&mut self) -> Result<String, String> {
-        loop {
+        for _ in 0..IDLE_EVENTS {
             match self.receive().await? {
                 Ok(Some(_)) => {}
                 Ok(None) => return Err("the subscription ended without an error".to_owned()),
                 Err(code) => return Ok(code),
             }
         }
+        Err("the subscription goes on".to_owned())
     }
 
     /// Reads until so many records are there, or the subscription is over.
     pub(crate) async fn records(&mut self, count: usize) -> Result<Received, String> {
-        let mut received = Received::default();
+        let (mut received, mut idle) = (Received::default(), 0);
         while received.records.len() < count {
-            match self.next().await? {
-                Some(event) => received.add(event),
-                None => break,
+            let Some(event) = self.next().await? else { break };
+            idle = if event.records.is_empty() { idle + 1 } else { 0 };
+            if idle > IDLE_EVENTS {
+                return Err(format!("{} records, and then only events without any", received.records.len()));
             }
+            received.add(event);
         }
         Ok(received)
     }
