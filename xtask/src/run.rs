@@ -65,12 +65,15 @@ pub(crate) fn count_tests(command: &mut Command) -> Outcome {
     Outcome::Ran { passed, failed: if success { failed } else { failed.max(1) } }
 }
 
-/// The counts of a line such as `test result: ok. 12 passed; 0 failed; …`.
+/// The counts of a line such as `test result: ok. 12 passed; 0 failed; …`, or `12 passed, 0 failed` of our scripts.
 fn summary(line: &str) -> Option<(u64, u64)> {
-    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
-    let mut counts = counts.split("; ");
-    let mut count = |what| counts.next()?.strip_suffix(what)?.trim().parse().ok();
-    Some((count("passed")?, count("failed")?))
+    let counts = match line.strip_prefix("test result: ") {
+        Some(result) => result.split_once(". ")?.1,
+        None => line,
+    };
+    let mut counts = counts.split([',', ';']);
+    let mut count = |what| counts.next()?.trim_start().strip_suffix(what)?.parse().ok();
+    Some((count(" passed")?, count(" failed")?))
 }
 
 /// A server of ours, stopped when this is dropped.
@@ -82,9 +85,14 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts `shardflow-local` on a free port and waits until it is ready.
-    pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
-        let words = ["run", "--quiet", "--package", "shardflow-local", "--", "--port", "0"];
-        let mut child = cargo(&words).args(arguments).stdout(Stdio::piped()).spawn().ok()?;
+    pub(crate) fn start() -> Option<Self> {
+        if !succeeds(&mut cargo(&["build", "--quiet", "--bin", "shardflow-local"])) {
+            return None;
+        }
+        // Not by `cargo run`: to stop that is not to stop what it runs.
+        let binary =
+            target().join("debug").join("shardflow-local").with_extension(std::env::consts::EXE_EXTENSION);
+        let mut child = Command::new(binary).args(["--port", "0"]).stdout(Stdio::piped()).spawn().ok()?;
         let ready = lines(&mut child).next();
         let endpoint = ready.and_then(|line| {
             line.split_whitespace().find(|word| word.starts_with("http")).map(str::to_owned)
@@ -119,4 +127,29 @@ fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
 #[expect(clippy::print_stdout, reason = "the output of the steps is what a person reads")]
 pub(crate) fn say(text: &str) {
     println!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::summary;
+
+    #[test]
+    fn summaries_of_the_harness_and_of_scripts_are_read() {
+        let harness = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out";
+        assert_eq!(summary(harness), Some((12, 3)));
+        assert_eq!(summary("9 passed, 1 failed"), Some((9, 1)));
+    }
+
+    #[test]
+    fn other_lines_are_none() {
+        for line in [
+            "",
+            "running 3 tests",
+            "passed     a, b",
+            "test result: ok. many passed; none failed",
+            "3 passed",
+        ] {
+            assert_eq!(summary(line), None, "{line}");
+        }
+    }
 }

@@ -1,7 +1,104 @@
 //! The steps of `cargo xtask test`.
 
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
 
-pub(crate) fn test(_require_all: bool, _only: Option<&str>) -> ExitCode {
-    ExitCode::FAILURE
+use crate::report::{Outcome, Report};
+use crate::run::{Server, cargo, command, count_tests, say, succeeds};
+use crate::tools;
+
+/// A step: its name, and what it does.
+type Step = (&'static str, fn() -> Outcome);
+
+/// Cheap ones first; then each uses what the one before has built.
+const STEPS: &[Step] = &[
+    ("format", format),
+    ("tests", tests),
+    ("doc tests", doc_tests),
+    ("quick start", quick_start),
+    ("boto3", boto3),
+    ("aws-sdk-js", aws_sdk_js),
+    ("engine is pure", engine_is_pure),
+    ("lints", lints),
+    ("docs", docs),
+];
+
+/// Runs the steps whose name contains `only`.
+pub(crate) fn test(require_all: bool, only: Option<&str>) -> ExitCode {
+    let mut report = Report::default();
+    for &(name, step) in STEPS.iter().filter(|(name, _)| only.is_none_or(|only| name.contains(only))) {
+        say(&format!("\n=== {name}"));
+        let before = Instant::now();
+        let outcome = step();
+        report.add(name, outcome, before.elapsed());
+    }
+    report.print(require_all)
+}
+
+fn format() -> Outcome {
+    let workspace = succeeds(&mut cargo(&["fmt", "--all", "--check"]));
+    // The fuzz target is no member: it builds with a nightly compiler only.
+    let fuzz =
+        succeeds(&mut command(&["rustfmt", "--check", "--edition=2024", "fuzz/fuzz_targets/decode.rs"]));
+    Outcome::of(workspace && fuzz)
+}
+
+/// Unit and integration tests, the worlds of the simulator and the conformance suite among them.
+fn tests() -> Outcome {
+    count_tests(&mut cargo(&["test", "--workspace", "--all-features", "--no-fail-fast", "--all-targets"]))
+}
+
+/// The examples of the documentation and of the README.
+fn doc_tests() -> Outcome {
+    count_tests(&mut cargo(&["test", "--workspace", "--all-features", "--no-fail-fast", "--doc"]))
+}
+
+/// The README's first command.
+fn quick_start() -> Outcome {
+    Outcome::of(succeeds(&mut cargo(&["run", "--quiet", "--bin", "quickstart"])))
+}
+
+/// Stock boto3 against the embedded service, by URL alone.
+fn boto3() -> Outcome {
+    with_server(tools::python(), |python, endpoint| {
+        command(&[python, "tests/python/test_local.py", endpoint])
+    })
+}
+
+/// The stock SDK for JavaScript against the embedded service, by URL alone.
+fn aws_sdk_js() -> Outcome {
+    with_server(tools::node(), |script, endpoint| command(&["node", script, endpoint]))
+}
+
+/// Counts the tests of a script that a tool runs against a server of ours, if the tool is there.
+fn with_server(tool: Result<PathBuf, String>, script: impl Fn(&str, &str) -> Command) -> Outcome {
+    let tool = match tool {
+        Ok(tool) => tool,
+        Err(reason) => return Outcome::Skipped { reason },
+    };
+    let Some(server) = Server::start() else {
+        say("shardflow-local does not start");
+        return Outcome::of(false);
+    };
+    count_tests(&mut script(&tool.to_string_lossy(), &server.endpoint))
+}
+
+/// The engine builds where there is no clock, no thread and no socket.
+fn engine_is_pure() -> Outcome {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    if let Err(reason) = tools::rust_target(TARGET) {
+        return Outcome::Skipped { reason };
+    }
+    Outcome::of(succeeds(&mut cargo(&["check", "--package", "shardflow-engine", "--target", TARGET])))
+}
+
+fn lints() -> Outcome {
+    let words = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"];
+    Outcome::of(succeeds(&mut cargo(&words)))
+}
+
+fn docs() -> Outcome {
+    let words = ["doc", "--workspace", "--all-features", "--no-deps", "--document-private-items"];
+    Outcome::of(succeeds(cargo(&words).env("RUSTDOCFLAGS", "--deny warnings")))
 }

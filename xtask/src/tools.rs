@@ -1,1 +1,59 @@
-//! Tools that a machine may lack.
+//! Tools that a machine may lack, and what they need to have installed.
+
+use std::path::PathBuf;
+
+use crate::run::{command, exists, root, succeeds, target};
+
+/// Versions that the scripts were tried with.
+const PYTHON_PACKAGES: &[&str] = &["boto3==1.44.5", "aws-kinesis-agg==1.2.3", "six==1.17.0"];
+const NODE_PACKAGES: &[&str] = &["@aws-sdk/client-kinesis@3.1143.0", "@smithy/node-http-handler@4.14.2"];
+
+/// A Python with the packages that the scripts need, in a virtual environment below `target`.
+pub(crate) fn python() -> Result<PathBuf, String> {
+    let home = target().join("tools").join("python");
+    let python = home.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    if !python.exists() {
+        let found = ["python3", "python"]
+            .into_iter()
+            .find(|name| exists(&[name, "-c", "import sys, venv; sys.exit(sys.version_info < (3, 10))"]));
+        let found = found.ok_or("needs Python 3.10 or newer, with venv")?;
+        if !succeeds(command(&[found, "-m", "venv"]).arg(&home)) {
+            return Err("python3 -m venv fails".to_owned());
+        }
+    }
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    if !succeeds(command(&[&*python.to_string_lossy()]).args(install).args(PYTHON_PACKAGES)) {
+        return Err("pip cannot install boto3".to_owned());
+    }
+    Ok(python)
+}
+
+/// The script for Node.js, in a folder below `target` with the packages that it needs.
+pub(crate) fn node() -> Result<PathBuf, String> {
+    let old_enough = "process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)";
+    if !exists(&["node", "-e", old_enough]) || !exists(&["npm", "--version"]) {
+        return Err("needs Node.js 20 or newer, with npm".to_owned());
+    }
+    let home = target().join("tools").join("node");
+    // Node.js looks for packages from where a script is.
+    let script = home.join("test_local.mjs");
+    let made = std::fs::create_dir_all(&home)
+        .and_then(|()| std::fs::copy(root().join("tests/node/test_local.mjs"), &script));
+    if let Err(error) = made {
+        return Err(format!("cannot write {}: {error}", script.display()));
+    }
+    let install = ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"];
+    if !succeeds(command(&install).arg(&home).args(NODE_PACKAGES)) {
+        return Err("npm cannot install @aws-sdk/client-kinesis".to_owned());
+    }
+    Ok(script)
+}
+
+/// Another target for the compiler.
+pub(crate) fn rust_target(name: &str) -> Result<(), String> {
+    // A compiler that did not come by rustup may have it nevertheless: then the check shows.
+    if exists(&["rustup", "--version"]) && !succeeds(&mut command(&["rustup", "target", "add", name])) {
+        return Err(format!("rustup cannot add the target {name}"));
+    }
+    Ok(())
+}
