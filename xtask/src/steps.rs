@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     ("engine is pure", engine_is_pure),
     ("lints", lints),
     ("docs", docs),
+    ("licences", licences),
 ];
 
 /// Runs the steps whose name contains `only`.
@@ -101,4 +102,20 @@ fn lints() -> Outcome {
 fn docs() -> Outcome {
     let words = ["doc", "--workspace", "--all-features", "--no-deps", "--document-private-items"];
     Outcome::of(succeeds(cargo(&words).env("RUSTDOCFLAGS", "--deny warnings")))
+}
+
+/// What `deny.toml` asks of all dependencies. Advisories change without us: they are looked up before a release.
+fn licences() -> Outcome {
+    if let Err(reason) = tools::cargo_deny() {
+        return Outcome::Skipped { reason };
+    }
+    Outcome::of(succeeds(&mut cargo(&[
+        "deny",
+        "--log-level",
+        "error",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ])))
 }

@@ -57,3 +57,9 @@ pub(crate) fn rust_target(name: &str) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// The checker of `deny.toml`.
+pub(crate) fn cargo_deny() -> Result<(), String> {
+    let there = exists(&["cargo", "deny", "--version"]);
+    there.then_some(()).ok_or_else(|| "needs cargo-deny: cargo install --locked cargo-deny".to_owned())
+}
