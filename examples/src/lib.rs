@@ -5,3 +5,9 @@ pub mod account;
 pub mod events;
 pub mod screen;
 pub mod service;
+
+/// The README's programs compile: they are documentation tests of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[derive(Debug)]
+pub struct Readme;

@@ -40,8 +40,13 @@ pub(crate) fn test(require_all: bool, only: Option<&str>) -> ExitCode {
 fn format() -> Outcome {
     let workspace = succeeds(&mut cargo(&["fmt", "--all", "--check"]));
     // The fuzz target is no member: it builds with a nightly compiler only.
-    let fuzz =
-        succeeds(&mut command(&["rustfmt", "--check", "--edition=2024", "fuzz/fuzz_targets/decode.rs"]));
+    let fuzz = succeeds(&mut command(&[
+        "rustfmt",
+        "--check",
+        "--edition=2024",
+        "fuzz/fuzz_targets/decode.rs",
+        "fuzz/src/decode.rs",
+    ]));
     Outcome::of(workspace && fuzz)
 }
 

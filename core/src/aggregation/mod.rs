@@ -14,7 +14,7 @@
 //! ```
 //!
 //! There is no length, no version, no compression. [`Aggregator`] writes what the KPL writes, byte for byte: both
-//! tables in order of first use, then the records, every number in its shortest form. [`decode`] reads that and every
+//! tables in order of first use, then the records, every number in its shortest form. [`decode()`] reads that and every
 //! other legal way to write the same message, since other writers exist.
 //!
 //! **Whoever packs records must pack those of one shard.** A KCL that knows the range of its shard drops a *whole*

@@ -278,8 +278,11 @@ fn ten() -> Vec<String> {
     (0..10).map(|number| number.to_string()).collect()
 }
 
-/// Name, parents and range of each child, by range.
-fn children(children: &[ChildShard]) -> Result<Vec<(String, Vec<String>, HashKey, HashKey)>, String> {
+/// A child's name, its parents, and the first and last key of its range.
+type Child = (String, Vec<String>, HashKey, HashKey);
+
+/// The children, by range.
+fn children(children: &[ChildShard]) -> Result<Vec<Child>, String> {
     let parse = |key: &str| key.parse::<HashKey>().map_err(|error| error.to_string());
     let mut seen = Vec::new();
     for child in children {
