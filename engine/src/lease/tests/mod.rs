@@ -1,0 +1,201 @@
+//! Coordinators and one table, as a conversation.
+
+mod children;
+mod keeping;
+mod leaving;
+mod sharing;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use shardflow_core::{Checkpoint, HashKeyRange, LeaseChange, LeaseKey, LeaseRow, Shard, ShardId, WorkerId};
+
+use super::*;
+use crate::{Failure, Moment, RequestId};
+
+/// A stream, its lease table, and workers that reach both at once unless a test says otherwise.
+struct Fleet {
+    now: Moment,
+    shards: Vec<Shard>,
+    table: BTreeMap<LeaseKey, LeaseRow>,
+    workers: BTreeMap<&'static str, Coordinator>,
+    events: Vec<(&'static str, Event)>,
+    requests: Vec<Request>,
+}
+
+impl Fleet {
+    fn with_shards(count: u32) -> Self {
+        let shards =
+            (0..).zip(HashKeyRange::divide(count)).map(|(n, range)| Shard::new(ShardId::numbered(n), range));
+        Self {
+            now: Moment::START,
+            shards: shards.collect(),
+            table: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            events: Vec::new(),
+            requests: Vec::new(),
+        }
+    }
+
+    /// A fleet of one worker, `a`, that has all leases.
+    fn settled(count: u32) -> Self {
+        let mut fleet = Self::with_shards(count);
+        fleet.join("a");
+        fleet.run(1);
+        assert_eq!(fleet.count("a"), count as usize);
+        fleet.events.clear();
+        fleet
+    }
+
+    fn join(&mut self, name: &'static str) {
+        let seed = u64::from(name.as_bytes()[0]);
+        self.workers.insert(name, Coordinator::new(worker(name), Settings::default(), seed, self.now));
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.workers[name].held().count()
+    }
+
+    fn tenure(&self, name: &str, shard: u64) -> Tenure {
+        self.workers[name].held().find(|(key, _)| **key == lease_key(shard)).expect("it is held").1
+    }
+
+    fn row(&self, shard: u64) -> &LeaseRow {
+        &self.table[&lease_key(shard)]
+    }
+
+    /// What the table or the stream says to a request.
+    fn carry_out(&mut self, request: Request) -> Answer {
+        self.requests.push(request.clone());
+        match request {
+            Request::List => Answer::Rows(self.table.values().cloned().collect()),
+            Request::ListShards(_) => Answer::Shards(self.shards.clone()),
+            Request::Create(row) => match self.table.get(&row.key) {
+                Some(row) => Answer::Conflict(Some(Box::new(row.clone()))),
+                None => {
+                    self.table.insert(row.key.clone(), *row);
+                    Answer::Written
+                }
+            },
+            Request::Write { key, change } => match self.table.get_mut(&key) {
+                None => Answer::Conflict(None),
+                Some(row) => match change.apply_to(row) {
+                    None => Answer::Conflict(Some(Box::new(row.clone()))),
+                    Some(changed) => {
+                        *row = changed;
+                        Answer::Written
+                    }
+                },
+            },
+        }
+    }
+
+    fn drain(&mut self, name: &'static str) {
+        loop {
+            while let Some(event) = self.workers.get_mut(name).unwrap().poll_event() {
+                self.events.push((name, event));
+            }
+            let Some((id, request)) = self.workers.get_mut(name).unwrap().poll_request() else { return };
+            let answer = self.carry_out(request);
+            self.answer(name, id, answer);
+        }
+    }
+
+    fn answer(&mut self, name: &'static str, id: RequestId, answer: Answer) {
+        self.workers.get_mut(name).unwrap().handle_answer(self.now, id, answer);
+    }
+
+    /// Lets time pass, in seconds, with every worker on time.
+    fn run(&mut self, seconds: u64) {
+        self.run_for(Duration::from_secs(seconds));
+    }
+
+    fn run_for(&mut self, duration: Duration) {
+        let until = self.now.after(duration);
+        let names: Vec<_> = self.workers.keys().copied().collect();
+        names.iter().for_each(|name| self.drain(name));
+        loop {
+            let next =
+                names.iter().filter_map(|name| Some((self.workers[name].poll_timeout()?, *name))).min();
+            let Some((at, name)) = next.filter(|(at, _)| *at <= until) else { break };
+            self.now = at.max(self.now);
+            self.workers.get_mut(name).unwrap().handle_timeout(self.now);
+            self.drain(name);
+        }
+        self.now = until;
+    }
+
+    /// Lets time pass for one worker up to its next request, which is not carried out.
+    fn next_request(&mut self, name: &'static str) -> (RequestId, Request) {
+        for _ in 0..100 {
+            let worker = self.workers.get_mut(name).unwrap();
+            while let Some(event) = worker.poll_event() {
+                self.events.push((name, event));
+            }
+            if let Some(request) = worker.poll_request() {
+                return request;
+            }
+            self.now = worker.poll_timeout().expect("it wants something").max(self.now);
+            worker.handle_timeout(self.now);
+        }
+        panic!("{name} asks for nothing");
+    }
+
+    /// The next write of a worker to a lease; everything else is carried out.
+    fn next_write(&mut self, name: &'static str) -> (RequestId, LeaseKey, LeaseChange) {
+        loop {
+            match self.next_request(name) {
+                (id, Request::Write { key, change }) => return (id, key, change),
+                (id, other) => {
+                    let answer = self.carry_out(other);
+                    self.answer(name, id, answer);
+                }
+            }
+        }
+    }
+
+    fn told(&self, name: &str) -> Vec<&Event> {
+        let kept = |event: &Event| matches!(event, Event::Kept { .. });
+        self.events
+            .iter()
+            .filter(|(who, event)| *who == name && !kept(event))
+            .map(|(_, event)| event)
+            .collect()
+    }
+
+    fn checkpoint(&mut self, name: &'static str, shard: u64, number: u64, id: u64) {
+        let tenure = self.tenure(name, shard);
+        let checkpoint = at(number);
+        let now = self.now;
+        self.workers.get_mut(name).unwrap().checkpoint(
+            now,
+            &lease_key(shard),
+            tenure,
+            checkpoint,
+            CheckpointId(id),
+        );
+    }
+
+    fn leave(&mut self, name: &'static str, shard: u64) {
+        let tenure = self.tenure(name, shard);
+        let now = self.now;
+        self.workers.get_mut(name).unwrap().leave(now, &lease_key(shard), tenure);
+        self.drain(name);
+    }
+}
+
+fn worker(name: &str) -> WorkerId {
+    name.parse().unwrap()
+}
+
+fn lease_key(shard: u64) -> LeaseKey {
+    LeaseKey::from(&ShardId::numbered(shard))
+}
+
+fn at(number: u64) -> Checkpoint {
+    Checkpoint::at(number.to_string().parse().unwrap(), 0)
+}
+
+fn lost() -> Answer {
+    Answer::Failed(Failure::unknown("Timeout", "no answer"))
+}

@@ -1,0 +1,101 @@
+//! Any conversation at all.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u128, usize),
+    Sleep(u64),
+    Answer(u8),
+    Flush,
+    Reshard(u8),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0_u128..100, 4_usize..3_000).prop_map(|(percent, size)| Step::Put(percent, size)),
+        3 => (0_u64..400).prop_map(Step::Sleep),
+        5 => any::<u8>().prop_map(Step::Answer),
+        1 => Just(Step::Flush),
+        1 => any::<u8>().prop_map(Step::Reshard),
+    ]
+}
+
+proptest! {
+    /// Whatever the service answers, each record settles once, and bytes in are bytes settled and bytes held.
+    #[test]
+    fn every_record_settles_once(
+        steps in proptest::collection::vec(any_step(), 1..120),
+        ordered: bool,
+        small: bool,
+    ) {
+        let ordering = if ordered { Ordering::PerKey } else { Ordering::None };
+        let aggregate = if small { 300_u64 } else { 51_200 };
+        let mut talk = Talk::with(Settings {
+            ordering,
+            aggregate: Some(aggregate.try_into().unwrap()),
+            requests_in_flight: 3,
+            ..Settings::default()
+        });
+        let (mut tag, mut flushes, mut shards, mut first) = (0, 0, 1_u32, 0_u64);
+        for step in steps {
+            match step {
+                Step::Put(percent, size) => {
+                    talk.put_sized(tag, percent, size);
+                    tag += 1;
+                }
+                Step::Sleep(millis) => talk.sleep(millis),
+                Step::Flush => {
+                    talk.flush();
+                    flushes += 1;
+                }
+                Step::Reshard(n) => {
+                    first += u64::from(shards);
+                    shards = u32::from(n % 5) + 1;
+                }
+                Step::Answer(dice) if !talk.asked.is_empty() => {
+                    let (id, request) = talk.asked.remove(usize::from(dice) % talk.asked.len());
+                    let answer = match request {
+                        _ if dice % 7 == 0 => Answer::Failed(timed_out()),
+                        _ if dice % 31 == 1 => Answer::Failed(Failure::refused("ValidationException", "")),
+                        Request::ListShards { .. } => Answer::Shards(
+                            (first..).zip(HashKeyRange::divide(shards)).map(|(n, range)| shard(n, range)).collect(),
+                        ),
+                        Request::PutRecords(entries) => Answer::Put(
+                            entries.iter().enumerate().map(|(i, entry)| {
+                                if (usize::from(dice) + i) % 4 == 2 {
+                                    return Err(throttled());
+                                }
+                                let mut owner = HashKeyRange::divide(shards);
+                                let owner = owner.position(|r| r.contains(entry.explicit_hash_key)).unwrap();
+                                Ok(talk.placed(first + owner as u64))
+                            }).collect(),
+                        ),
+                    };
+                    talk.answer(id, answer);
+                }
+                Step::Answer(_) => {}
+            }
+            let in_flight: usize = talk.pipeline.flights.len();
+            prop_assert!(in_flight <= 3);
+            prop_assert_eq!(talk.pipeline.is_empty(), talk.settled.len() == tag as usize);
+        }
+        talk.sleep(40_000);
+        while let Some((id, request)) = (!talk.asked.is_empty()).then(|| talk.asked.remove(0)) {
+            let answer = match request {
+                Request::ListShards { .. } => Answer::Shards(divided(1)),
+                Request::PutRecords(_) => Answer::Failed(timed_out()),
+            };
+            talk.answer(id, answer);
+            talk.sleep(40_000);
+            if talk.pipeline.is_empty() {
+                break;
+            }
+        }
+        prop_assert_eq!(talk.settled.len(), tag as usize);
+        prop_assert_eq!(talk.pipeline.held_bytes(), 0);
+        prop_assert_eq!(talk.flushed.len(), flushes);
+    }
+}
