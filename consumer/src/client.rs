@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::{self, ChildShard, ShardFilter, ShardFilterType, ShardIteratorType};
@@ -13,7 +12,7 @@ use shardflow_core::{
 use shardflow_engine::Failure;
 use shardflow_engine::consume::Page;
 use shardflow_engine::shards;
-use shardflow_sdk::{bounded, classify, list_shards, timeouts, unreadable};
+use shardflow_sdk::{bounded, classify, kinesis, list_shards, unreadable};
 
 /// The service, as far as a consumer needs it. Every call ends within the time-out.
 #[derive(Clone, Debug)]
@@ -25,14 +24,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(client: &aws_sdk_kinesis::Client, stream: Stream, timeout: Duration) -> Self {
-        let config = client
-            .config()
-            .to_builder()
-            // The engine decides what is tried again, and when.
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts(timeout))
-            .build();
-        Self { kinesis: aws_sdk_kinesis::Client::from_conf(config), stream, timeout }
+        Self { kinesis: kinesis(client, timeout), stream, timeout }
     }
 
     pub(crate) async fn list_shards(&self, filter: shards::ShardFilter) -> Result<Vec<Shard>, Failure> {

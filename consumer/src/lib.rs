@@ -65,12 +65,12 @@ pub use checkpointer::Checkpointer;
 pub use config::{Config, ConfigKey, LeaseThread};
 pub use consumer::Consumer;
 pub use dynamodb::{DynamoDbLeases, TableName};
-pub use error::{CheckpointError, ConfigError, RunError, UnknownKey};
+pub use error::{CheckpointError, ConfigError, RunError};
 pub use memory::MemoryLeases;
 pub use processor::{RecordProcessor, ShardInfo, Stop};
 pub use shardflow_core::{
     Checkpoint, InitialPosition, Invalid, LeaseChange, LeaseKey, LeaseRow, SequenceNumber, ShardId, Stream,
-    UserRecord, WorkerId,
+    UnknownKey, UserRecord, WorkerId,
 };
 pub use store::{LeaseStore, StoreError};
 pub use worker::{Stopper, Worker};

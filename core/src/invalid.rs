@@ -1,4 +1,4 @@
-//! The error of text or numbers that no value of a type can stand for.
+//! The errors of text or numbers that no value of a type can stand for.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -42,6 +42,19 @@ impl Invalid {
     #[must_use]
     pub fn rule(&self) -> &'static str {
         self.rule
+    }
+}
+
+/// No setting has that name. Their names are those of the KPL and KCL, and read exactly so.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("no setting is called {0:?}")]
+pub struct UnknownKey(String);
+
+impl UnknownKey {
+    /// The error about a name.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
     }
 }
 

@@ -44,7 +44,7 @@ mod stream;
 pub use attempt::{Attempt, Fate};
 pub use checkpoint::Checkpoint;
 pub use hash_key::{HashKey, HashKeyRange};
-pub use invalid::Invalid;
+pub use invalid::{Invalid, UnknownKey};
 pub use lease::{LeaseChange, LeaseKey, LeaseRow, PendingCheckpoint, WorkerId};
 pub use partition_key::PartitionKey;
 pub use position::{InitialPosition, ShardPosition};

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{self, PutRecordsRequestEntry, ShardFilter, ShardFilterType};
 use shardflow_core::{Shard, Stream};
 use shardflow_engine::Failure;
 use shardflow_engine::produce::{Answer, Placed, PutEntry, Request};
 
-use shardflow_sdk::{bounded, classify, list_shards, timeouts, unreadable};
+use shardflow_sdk::{bounded, classify, kinesis, list_shards, unreadable};
 
 /// The service, as far as a producer needs it. Every call ends within the time-out.
 #[derive(Clone, Debug)]
@@ -21,14 +20,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(client: &aws_sdk_kinesis::Client, stream: Stream, timeout: Duration) -> Self {
-        let config = client
-            .config()
-            .to_builder()
-            // The pipeline decides what is tried again, and when.
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts(timeout))
-            .build();
-        Self { kinesis: aws_sdk_kinesis::Client::from_conf(config), stream, timeout }
+        Self { kinesis: kinesis(client, timeout), stream, timeout }
     }
 
     pub(crate) async fn carry_out(&self, request: Request) -> Answer {

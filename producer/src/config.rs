@@ -292,7 +292,7 @@ impl FromStr for ConfigKey {
     type Err = UnknownKey;
 
     fn from_str(name: &str) -> Result<Self, UnknownKey> {
-        Self::ALL.into_iter().find(|key| key.name() == name).ok_or_else(|| UnknownKey(name.to_owned()))
+        Self::ALL.into_iter().find(|key| key.name() == name).ok_or_else(|| UnknownKey::new(name))
     }
 }
 

@@ -185,8 +185,3 @@ impl ConfigError {
         self.key
     }
 }
-
-/// No setting has that name.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no setting is called {0:?}")]
-pub struct UnknownKey(pub(crate) String);

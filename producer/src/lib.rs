@@ -39,10 +39,10 @@ mod producer;
 mod ticket;
 
 pub use config::{BufferSize, Config, ConfigKey, Ordering, RequestsInFlight};
-pub use error::{ConfigError, FlushError, PutError, RecordError, UnknownKey};
+pub use error::{ConfigError, FlushError, PutError, RecordError};
 pub use producer::Producer;
 pub use shardflow_core::aggregation::AggregateSize;
 pub use shardflow_core::{
-    Attempt, Fate, HashKey, Invalid, PartitionKey, Record, SequenceNumber, ShardId, Stream,
+    Attempt, Fate, HashKey, Invalid, PartitionKey, Record, SequenceNumber, ShardId, Stream, UnknownKey,
 };
 pub use ticket::{Receipt, Ticket};

@@ -2,8 +2,17 @@
 
 use std::time::Duration;
 
+use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use shardflow_engine::Failure;
+
+/// An application's client as the engine wants it: it decides by itself what is tried again, and when.
+#[must_use]
+pub fn kinesis(client: &aws_sdk_kinesis::Client, timeout: Duration) -> aws_sdk_kinesis::Client {
+    let config = client.config().to_builder();
+    let config = config.retry_config(RetryConfig::disabled()).timeout_config(timeouts(timeout));
+    aws_sdk_kinesis::Client::from_conf(config.build())
+}
 
 /// Time-outs for a client that is to give up each call after `timeout`.
 #[must_use]
