@@ -54,7 +54,7 @@ impl Target {
     pub const OURS: &str = "shardflow-local";
 
     /// The names of all servers in that table.
-    pub const KNOWN: &[&str] = &[Self::OURS, "kinesis-mock", "ministack", "dynamodb-local"];
+    pub const KNOWN: &[&str] = &[Self::OURS, "localstack"];
 
     /// Our own service in this process, without a socket, on tokio's clock, which must be paused.
     ///
