@@ -49,3 +49,8 @@ pub(super) fn latency(rng: &mut Rng, late: u32) -> Duration {
     let millis = if happens(rng, late) { rng.u64(100..4_000) } else { rng.u64(1..30) };
     Duration::from_micros(millis * 1_000 + rng.u64(0..1_000))
 }
+
+/// How long an answer takes on a sluggish link: long, but short enough to be heard.
+pub(super) fn dragging(rng: &mut Rng) -> Duration {
+    Duration::from_millis(rng.u64(1_000..2_400))
+}

@@ -24,6 +24,8 @@ pub(super) struct Worker {
     pub(super) frozen_until: Duration,
     /// Its requests get nowhere.
     pub(super) cut: bool,
+    /// Its requests are carried out at once, and it hears of it seconds later.
+    pub(super) sluggish: bool,
 }
 
 /// What a running worker consists of.
@@ -71,7 +73,15 @@ pub(super) enum Did {
 
 impl Worker {
     pub(super) fn new(id: WorkerId) -> Self {
-        Self { id, life: 0, offset: Duration::ZERO, alive: None, frozen_until: Duration::ZERO, cut: false }
+        Self {
+            id,
+            life: 0,
+            offset: Duration::ZERO,
+            alive: None,
+            frozen_until: Duration::ZERO,
+            cut: false,
+            sluggish: false,
+        }
     }
 
     pub(super) fn is_alive(&self) -> bool {

@@ -9,7 +9,7 @@ use shardflow_engine::produce::{self, Ordering};
 use shardflow_engine::shards::ShardFilter;
 use shardflow_engine::{Failure, lease};
 
-use super::faults::{Faults, happens, latency};
+use super::faults::{Faults, dragging, happens, latency};
 use super::invariants::{Checks, Handled, Seen};
 use super::liveness;
 use super::network::{Actor, Call, Mail, Reply};
@@ -149,6 +149,14 @@ impl World {
             10 | 11 => self.workers[worker].cut = false,
             12..=14 => self.stream.reshard(now, &mut self.rng, 12),
             15 => self.stream.expire_iterators(),
+            16 => {
+                // A link that fails by degrees: the last renewals land early and are heard of late.
+                self.workers[worker].sluggish = true;
+                let broken = now + Duration::from_millis(self.rng.u64(2_000..8_000));
+                self.run_until(broken)?;
+                self.workers[worker].sluggish = false;
+                self.workers[worker].cut = true;
+            }
             _ => {}
         }
         Ok(())
@@ -288,7 +296,9 @@ impl World {
         let given_up = (sent + call.timeout()).max(self.now);
         let lost = call.given_up();
         let reply = self.carry_out(name, call)?;
-        let back = self.now + latency(&mut self.rng, self.faults.late);
+        let sluggish = matches!(from, Actor::Worker(number) if self.workers[number].sluggish);
+        let way = if sluggish { dragging(&mut self.rng) } else { latency(&mut self.rng, self.faults.late) };
+        let back = self.now + way;
         let heard = back < given_up && !happens(&mut self.rng, self.faults.answer_lost);
         let (at, reply) = if heard { (back, reply) } else { (given_up, lost) };
         self.post(at, Mail::Answered { to: from, life, reply });
