@@ -76,6 +76,9 @@ impl Local {
 
     /// An HTTP client for the SDK that ends in this service, in the same process. It waits for nothing but tokio's
     /// clock, so a test under a paused one runs in no time.
+    ///
+    /// A test that lets a call hang under a paused clock should switch the SDK's stalled-stream protection off: that goes
+    /// by the wall's clock in part, and ends the call or not as the machine has time. Shardflow's own crates do.
     #[must_use]
     pub fn http_client(&self) -> SharedHttpClient {
         client::http_client(Arc::clone(&self.endpoint))

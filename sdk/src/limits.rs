@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_kinesis::config::StalledStreamProtectionConfig;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use shardflow_engine::Failure;
@@ -9,8 +10,13 @@ use shardflow_engine::Failure;
 /// An application's client as the engine wants it: it decides by itself what is tried again, and when.
 #[must_use]
 pub fn kinesis(client: &aws_sdk_kinesis::Client, timeout: Duration) -> aws_sdk_kinesis::Client {
-    let config = client.config().to_builder();
-    let config = config.retry_config(RetryConfig::disabled()).timeout_config(timeouts(timeout));
+    let config = client
+        .config()
+        .to_builder()
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts(timeout))
+        // The time-out bounds a stalled call too; this would look at the wall's clock twice a second for each.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     aws_sdk_kinesis::Client::from_conf(config.build())
 }
 

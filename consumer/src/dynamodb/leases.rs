@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -44,6 +45,7 @@ impl DynamoDbLeases {
             .to_builder()
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts(GIVE_UP))
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         Self { dynamodb: aws_sdk_dynamodb::Client::from_conf(config), table }
     }
