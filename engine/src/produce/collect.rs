@@ -38,12 +38,8 @@ impl<T> Pipeline<T> {
     }
 
     fn fill(&mut self, batch: &mut Batch<T>, lane: usize, now: Moment, horizon: Moment) {
+        self.expire(now, lane);
         while let Some(entry) = self.lanes[lane].pop(&mut self.packer, now, horizon) {
-            if now.since(entry.oldest) >= self.settings.record_ttl {
-                let left = self.drop_expired(now, entry.records);
-                self.lanes[lane].push_records_front(&mut self.packer, now, left);
-                continue;
-            }
             if !batch.has_room(&entry, self.settings.request_entries, self.settings.request_bytes) {
                 self.lanes[lane].unpop(entry);
                 batch.full = true;
@@ -56,6 +52,16 @@ impl<T> Pipeline<T> {
                 // Kinesis promises nothing about two entries of one request.
                 Ordering::PerKey => return,
             }
+            self.expire(now, lane);
+        }
+    }
+
+    /// Settles what has become too old at the front of a lane.
+    fn expire(&mut self, now: Moment, lane: usize) {
+        let Some(since) = now.since_start().checked_sub(self.settings.record_ttl) else { return };
+        while let Some(records) = self.lanes[lane].pop_old(Moment::from_start(since)) {
+            let left = self.drop_expired(now, records);
+            self.lanes[lane].push_records_front(&mut self.packer, now, left);
         }
     }
 
@@ -102,8 +108,8 @@ impl<T> Pipeline<T> {
     pub(super) fn set_lanes(&mut self, now: Moment, mut lanes: Vec<Lane<T>>) {
         let mut homeless = Vec::new();
         for old in std::mem::take(&mut self.lanes) {
-            let stays = |lane: &&mut Lane<T>| lane.shard == old.shard && lane.range == old.range;
-            match lanes.iter_mut().find(stays) {
+            let same = lanes.binary_search_by_key(&old.range, |lane| lane.range);
+            match same.ok().map(|at| &mut lanes[at]).filter(|lane| lane.shard == old.shard) {
                 Some(lane) => *lane = old,
                 None => homeless.extend(old.into_records()),
             }

@@ -7,6 +7,7 @@ use fastrand::Rng;
 use shardflow_core::{HashKeyRange, ShardId};
 
 use super::held::Held;
+use super::limit::Limit;
 use super::pack::{Bundle, Entry, Packer};
 use crate::Moment;
 use crate::backoff::Backoff;
@@ -19,8 +20,12 @@ pub(super) struct Lane<T> {
     open: Option<Bundle<T>>,
     ready: VecDeque<Entry<T>>,
     ready_bytes: usize,
+    /// None while no shard is known.
+    limit: Option<Limit>,
     backoff: Backoff,
     not_before: Moment,
+    /// When a failure was last heard of. What was sent before is of the same trouble.
+    failed_at: Option<Moment>,
     /// Where the pipeline has it in its order of wakes.
     pub(super) wake: Option<Moment>,
 }
@@ -38,8 +43,10 @@ impl<T> Lane<T> {
     /// Bytes of one lane that set off a request: more at once would come upon the shard as a burst. The KPL's number.
     const BURST: usize = 256 << 10;
 
-    pub(super) fn new(shard: Option<ShardId>, range: HashKeyRange) -> Self {
+    /// `most` is the share of the shard's capacity that is never exceeded.
+    pub(super) fn new(shard: Option<ShardId>, range: HashKeyRange, most: f64) -> Self {
         Self {
+            limit: shard.is_some().then(|| Limit::new(most)),
             shard,
             range,
             open: None,
@@ -48,6 +55,7 @@ impl<T> Lane<T> {
             // A shard's buckets refill within a second; a long wait after a short burst would waste them.
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(2)),
             not_before: Moment::START,
+            failed_at: None,
             wake: None,
         }
     }
@@ -110,19 +118,53 @@ impl<T> Lane<T> {
     /// Takes the first entry of a lane that is due: one that is ready or, behind those, what is being packed if that is
     /// due by `horizon` itself.
     pub(super) fn pop(&mut self, packer: &mut Packer, now: Moment, horizon: Moment) -> Option<Entry<T>> {
-        if self.not_before > now {
+        if self.not_before > now || self.limit.as_mut().is_some_and(|limit| !limit.is_open(now)) {
             return None;
         }
-        if let Some(entry) = self.ready.pop_front() {
-            self.ready_bytes -= entry.size();
-            return Some(entry);
+        let entry = match self.ready.pop_front() {
+            Some(entry) => {
+                self.ready_bytes -= entry.size();
+                entry
+            }
+            None => {
+                let due = self.open.take_if(|open| open.due <= horizon)?;
+                packer.close(due, self.shard.as_ref(), self.range)
+            }
+        };
+        if let Some(limit) = &mut self.limit {
+            limit.spend(entry.size());
         }
-        let due = self.open.take_if(|open| open.due <= horizon)?;
-        Some(packer.close(due, self.shard.as_ref(), self.range))
+        Some(entry)
+    }
+
+    /// Takes out the records of the first entry if one of them was accepted before `since`, whether the lane may send or
+    /// not.
+    pub(super) fn pop_old(&mut self, since: Moment) -> Option<Vec<Held<T>>> {
+        if self.oldest()? > since {
+            return None;
+        }
+        match self.ready.pop_front() {
+            Some(entry) => {
+                self.ready_bytes -= entry.size();
+                Some(entry.records)
+            }
+            None => self.open.take().map(Bundle::into_records),
+        }
+    }
+
+    /// When the oldest record of its first entry was accepted.
+    pub(super) fn oldest(&self) -> Option<Moment> {
+        match self.ready.front() {
+            Some(front) => Some(front.oldest),
+            None => self.open.as_ref().map(|open| open.oldest),
+        }
     }
 
     /// Gives back an entry that found no room in a request.
     pub(super) fn unpop(&mut self, entry: Entry<T>) {
+        if let Some(limit) = &mut self.limit {
+            limit.give_back(entry.size());
+        }
         self.ready_bytes += entry.size();
         self.ready.push_front(entry);
     }
@@ -133,7 +175,8 @@ impl<T> Lane<T> {
             Some(front) => front.due,
             None => self.open.as_ref()?.due,
         };
-        Some(due.max(self.not_before))
+        let opens = self.limit.as_ref().map_or(Moment::START, Limit::opens_at);
+        Some(due.max(self.not_before).max(opens))
     }
 
     /// Makes all that it has due now.
@@ -146,9 +189,17 @@ impl<T> Lane<T> {
         }
     }
 
-    /// The shard did not take something: leave it alone for a while.
-    pub(super) fn failed(&mut self, now: Moment, rng: &mut Rng) {
+    /// The shard did not take something that was sent then: leave it alone for a while. `throttled` if it takes less than
+    /// it is given.
+    pub(super) fn failed(&mut self, now: Moment, sent: Moment, throttled: bool, rng: &mut Rng) {
+        if self.failed_at.is_some_and(|at| sent <= at) {
+            return;
+        }
+        self.failed_at = Some(now);
         self.not_before = self.not_before.max(now.after(self.backoff.fail(rng)));
+        if throttled && let Some(limit) = &mut self.limit {
+            limit.refused(now);
+        }
     }
 
     pub(super) fn succeeded(&mut self) {

@@ -24,6 +24,7 @@ mod collect;
 mod epochs;
 mod held;
 mod lane;
+mod limit;
 mod pack;
 mod pipeline;
 mod settings;

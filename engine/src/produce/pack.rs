@@ -42,7 +42,7 @@ pub(super) struct Bundle<T> {
     /// Holds all of the records; nothing when there is one that shares with no other.
     aggregator: Option<Aggregator>,
     records: Vec<Held<T>>,
-    oldest: Moment,
+    pub(super) oldest: Moment,
     pub(super) due: Moment,
 }
 

@@ -250,7 +250,9 @@ impl<T> Pipeline<T> {
 
     /// Keeps the order of wakes true after a lane has changed.
     pub(super) fn rewake(&mut self, lane: usize) {
-        let wake = self.lanes[lane].due().filter(|_| !self.is_blocked(lane));
+        let expires = self.lanes[lane].oldest().map(|oldest| oldest.after(self.settings.record_ttl));
+        let due = self.lanes[lane].due().map(|due| expires.map_or(due, |expires| due.min(expires)));
+        let wake = due.filter(|_| !self.is_blocked(lane));
         let before = std::mem::replace(&mut self.lanes[lane].wake, wake);
         if before != wake {
             if let Some(before) = before {
@@ -406,5 +408,6 @@ impl Outcome {
 
 /// The lanes of a pipeline that knows no shard: one, for the whole space.
 pub(super) fn lane_without_map<T>() -> Lane<T> {
-    Lane::new(None, HashKeyRange::ALL)
+    // Without a shard there is nothing to have a share of.
+    Lane::new(None, HashKeyRange::ALL, f64::INFINITY)
 }

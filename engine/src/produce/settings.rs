@@ -35,6 +35,10 @@ pub struct Settings {
     pub requests_in_flight: usize,
     /// Largest record that the stream takes, partition key included.
     pub record_bytes: usize,
+    /// Share of a shard's 1 MiB and 1,000 records a second that is never exceeded.
+    pub shard_share: f64,
+    /// Whether a record that is refused for throughput is given back at once.
+    pub fail_if_throttled: bool,
     /// Which order is kept.
     pub ordering: Ordering,
     /// Longest time that the first records wait for the first shard map; then they travel alone.
@@ -56,6 +60,9 @@ impl Default for Settings {
             // The KPL's MaxConnections.
             requests_in_flight: 24,
             record_bytes: limits::RECORD_BYTES_DEFAULT,
+            // The KPL's RateLimit: one producer can make up for a second that it lost.
+            shard_share: 1.5,
+            fail_if_throttled: false,
             ordering: Ordering::None,
             first_map_wait: Duration::from_secs(5),
             map_age: Duration::from_secs(300),

@@ -29,8 +29,12 @@ impl<T> Pipeline<T> {
                 Ok(placed) => again.extend(self.judge(now, entry, placed, flight.sent)),
                 Err(failure) => match failure.verdict() {
                     Verdict::Refuse | Verdict::Isolate => self.refuse(now, entry, flight.sent, &failure),
-                    Verdict::Retry | Verdict::Throttled => {
-                        self.slow_down(now, &entry);
+                    Verdict::Throttled if self.settings.fail_if_throttled => {
+                        self.slow_down(now, &entry, flight.sent, true);
+                        self.refuse(now, entry, flight.sent, &failure);
+                    }
+                    verdict @ (Verdict::Retry | Verdict::Throttled) => {
+                        self.slow_down(now, &entry, flight.sent, verdict == Verdict::Throttled);
                         again.extend(self.note(now, entry, flight.sent, &failure));
                     }
                 },
@@ -57,10 +61,17 @@ impl<T> Pipeline<T> {
                     self.refuse(now, entry, flight.sent, failure);
                 }
             }
+            Verdict::Throttled if self.settings.fail_if_throttled => {
+                for entry in flight.entries {
+                    self.slow_down(now, &entry, flight.sent, false);
+                    self.refuse(now, entry, flight.sent, failure);
+                }
+            }
             Verdict::Retry | Verdict::Throttled => {
                 let mut again = Vec::new();
                 for entry in flight.entries {
-                    self.slow_down(now, &entry);
+                    // Not the shard's throughput: that is told by entry.
+                    self.slow_down(now, &entry, flight.sent, false);
                     again.extend(self.note(now, entry, flight.sent, failure));
                 }
                 self.send_again(now, again);
@@ -188,9 +199,9 @@ impl<T> Pipeline<T> {
         }
     }
 
-    fn slow_down(&mut self, now: Moment, entry: &Entry<T>) {
+    fn slow_down(&mut self, now: Moment, entry: &Entry<T>, sent: Moment, throttled: bool) {
         let lane = self.lane_of(entry.hash_key());
-        self.lanes[lane].failed(now, &mut self.rng);
+        self.lanes[lane].failed(now, sent, throttled, &mut self.rng);
     }
 
     /// The lane that an entry was packed for, if it is still there with the same range.
@@ -216,7 +227,8 @@ impl<T> Pipeline<T> {
     pub(super) fn map_loaded(&mut self, now: Moment, shards: Vec<Shard>) {
         let asked = self.map.asked_for_closed();
         let Some(open) = self.map.loaded(now, shards, self.settings.map_age, &mut self.rng) else { return };
-        let lanes = open.into_iter().map(|(range, shard)| Lane::new(Some(shard), range)).collect();
+        let most = self.settings.shard_share;
+        let lanes = open.into_iter().map(|(range, shard)| Lane::new(Some(shard), range, most)).collect();
         self.set_lanes(now, lanes);
         let mut again = Vec::new();
         for unjudged in std::mem::take(&mut self.unjudged) {

@@ -4,6 +4,7 @@ mod any;
 mod collecting;
 mod failures;
 mod flushing;
+mod limiting;
 mod order;
 mod resharding;
 
