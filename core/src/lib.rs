@@ -51,4 +51,4 @@ pub use position::{InitialPosition, ShardPosition};
 pub use record::{KinesisRecord, Record, UserRecord};
 pub use sequence::SequenceNumber;
 pub use shard::{Shard, ShardId};
-pub use stream::{Stream, StreamArn, StreamName};
+pub use stream::{RecordDistribution, Stream, StreamArn, StreamName};

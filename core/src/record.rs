@@ -21,8 +21,12 @@ use crate::{Checkpoint, HashKey, Invalid, PartitionKey, SequenceNumber};
 pub struct Record {
     partition_key: PartitionKey,
     explicit_hash_key: Option<HashKey>,
+    keyless: bool,
     data: Bytes,
 }
+
+/// What stands for a key where Kinesis demands one.
+const NO_KEY: &str = "-";
 
 impl Record {
     /// A record under a partition key, 1 to 256 characters. Records of one key go to one shard.
@@ -37,7 +41,19 @@ impl Record {
         K: TryInto<PartitionKey>,
         Invalid: From<K::Error>,
     {
-        Ok(Self { partition_key: partition_key.try_into()?, explicit_hash_key: None, data: data.into() })
+        let partition_key = partition_key.try_into()?;
+        Ok(Self { partition_key, explicit_hash_key: None, keyless: false, data: data.into() })
+    }
+
+    /// A record whose shard does not matter: the producer spreads those evenly over the stream, and packs them as fully as
+    /// any.
+    ///
+    /// Where Kinesis demands a partition key it travels under `-`; a stream that distributes records by itself
+    /// (`RecordDistributionStrategy` `AUTO`) gets it without. It can have 1 byte less data than the stream's limit.
+    #[must_use]
+    pub fn keyless(data: impl Into<Bytes>) -> Self {
+        let partition_key = PartitionKey::from_static(NO_KEY);
+        Self { partition_key, explicit_hash_key: None, keyless: true, data: data.into() }
     }
 
     /// A record as it was found in an aggregate.
@@ -46,13 +62,36 @@ impl Record {
         explicit_hash_key: Option<HashKey>,
         data: Bytes,
     ) -> Self {
-        Self { partition_key, explicit_hash_key, data }
+        Self { partition_key, explicit_hash_key, keyless: false, data }
     }
 
     /// Sends it to the shard that owns `key`, instead of the one that owns the MD5 of its partition key.
     #[must_use]
     pub fn explicit_hash_key(mut self, key: HashKey) -> Self {
         self.explicit_hash_key = Some(key);
+        self.keyless = false;
+        self
+    }
+
+    /// Whether it was made by [`Record::keyless`].
+    #[must_use]
+    pub fn is_keyless(&self) -> bool {
+        self.keyless
+    }
+
+    /// Gives a keyless record its place. It stays keyless, so another place can be given to it. For producers.
+    pub fn place(&mut self, key: HashKey) {
+        if self.keyless {
+            self.explicit_hash_key = Some(key);
+        }
+    }
+
+    /// Takes the place of a keyless record from it again: it is as it was made.
+    #[must_use]
+    pub fn displaced(mut self) -> Self {
+        if self.keyless {
+            self.explicit_hash_key = None;
+        }
         self
     }
 

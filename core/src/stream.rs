@@ -174,6 +174,18 @@ pub(crate) fn is_identifier(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
+/// Who decides which shard of a stream takes a record. API UpdateStreamRecordDistributionStrategy.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum RecordDistribution {
+    /// `USER_PARTITION_KEY`: its explicit hash key, or else the MD5 of its partition key. What a stream has unless it was
+    /// told otherwise.
+    #[default]
+    UserPartitionKey,
+    /// `AUTO`: the service, whatever keys the record has; it need not have any. For on-demand streams. A KCL drops
+    /// aggregates on such a stream.
+    Auto,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

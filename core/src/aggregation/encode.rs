@@ -71,6 +71,12 @@ impl Aggregator {
         self.size() + self.addition(record).size
     }
 
+    /// Whether there is room for `record`.
+    #[must_use]
+    pub fn has_room(&self, record: &Record) -> bool {
+        self.size_with(record) <= self.max
+    }
+
     /// How many records it holds.
     #[must_use]
     pub fn len(&self) -> usize {
