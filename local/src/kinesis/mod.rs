@@ -88,3 +88,4 @@ pub use subscribe_to_shard::{
     SubscribeToShardEvent, SubscribeToShardRequest, SubscriptionId, SubscriptionStep,
 };
 pub use update_shard_count::{UpdateShardCountRequest, UpdateShardCountResponse};
+pub use update_stream_record_distribution_strategy::UpdateStreamRecordDistributionStrategyRequest;

@@ -10,16 +10,25 @@ use super::shapes::{Empty, RecordDistributionStrategy, StreamMode, StreamRef, St
 use super::stamp::Stamp;
 use super::stream::{Change, StreamState};
 
+/// What UpdateStreamRecordDistributionStrategy takes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct UpdateStreamRecordDistributionStrategyRequest {
+pub struct UpdateStreamRecordDistributionStrategyRequest {
+    /// The stream.
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) record_distribution_strategy: RecordDistributionStrategy,
+    pub stream: StreamRef,
+    /// Who is to distribute its records.
+    pub record_distribution_strategy: RecordDistributionStrategy,
 }
 
 impl Kinesis {
-    pub(crate) fn update_stream_record_distribution_strategy(
+    /// Changes who decides which shard a record goes to.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such stream (`ResourceNotFound`), it is not active (`ResourceInUse`), or it is provisioned
+    /// (`InvalidArgument`).
+    pub fn update_stream_record_distribution_strategy(
         &mut self,
         now: SystemTime,
         update: UpdateStreamRecordDistributionStrategyRequest,
