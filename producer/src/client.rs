@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use aws_sdk_kinesis::operation::describe_stream_summary::DescribeStreamSummaryOutput;
 use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::{self, PutRecordsRequestEntry, ShardFilter, ShardFilterType};
-use shardflow_core::{Shard, Stream};
+use aws_sdk_kinesis::types::{
+    self, PutRecordsRequestEntry, RecordDistributionStrategy, ShardFilter, ShardFilterType,
+};
+use shardflow_core::{RecordDistribution, Shard, Stream, limits};
 use shardflow_engine::Failure;
-use shardflow_engine::produce::{Answer, Placed, PutEntry, Request};
+use shardflow_engine::produce::{Answer, Description, Placed, PutEntry, Request};
 
 use shardflow_sdk::{bounded, classify, kinesis, list_shards, unreadable};
 
@@ -26,6 +29,7 @@ impl Client {
     pub(crate) async fn carry_out(&self, request: Request) -> Answer {
         let answer = match request {
             Request::ListShards { closed } => self.list_shards(closed).await.map(Answer::Shards),
+            Request::Describe => self.describe().await.map(Answer::Described),
             Request::PutRecords(entries) => self.put_records(entries).await.map(Answer::Put),
         };
         answer.unwrap_or_else(Answer::Failed)
@@ -35,8 +39,8 @@ impl Client {
         let records = entries.into_iter().map(|entry| {
             PutRecordsRequestEntry::builder()
                 .data(Blob::new(entry.data))
-                .partition_key(entry.partition_key.as_str())
-                .explicit_hash_key(entry.explicit_hash_key.to_string())
+                .set_partition_key(entry.partition_key.map(|key| key.as_str().to_owned()))
+                .set_explicit_hash_key(entry.explicit_hash_key.map(|key| key.to_string()))
                 .build()
                 .map_err(|error| Failure::refused("NotSent", error.to_string()))
         });
@@ -50,11 +54,43 @@ impl Client {
         bounded(self.timeout, sent).await?.records.into_iter().map(|entry| Ok(placed(entry))).collect()
     }
 
+    async fn describe(&self) -> Result<Description, Failure> {
+        let call = self.kinesis.describe_stream_summary();
+        let call = match &self.stream {
+            Stream::Name(name) => call.stream_name(name.as_str()),
+            Stream::Arn(arn) => call.stream_arn(arn.as_str()),
+        };
+        let sent = async { call.send().await.map_err(|error| classify(&error)) };
+        let described = bounded(self.timeout, sent).await.and_then(|answer| description(&answer));
+        described.inspect_err(|failure| {
+            let Failure { code, message, .. } = failure;
+            let stream = &self.stream;
+            tracing::warn!(%stream, code, message, "DescribeStreamSummary failed: what is not known stays so");
+        })
+    }
+
     async fn list_shards(&self, closed: bool) -> Result<Vec<Shard>, Failure> {
         let open = ShardFilter::builder().r#type(ShardFilterType::AtLatest).build();
         let open = open.map_err(|error| Failure::refused("NotSent", error.to_string()))?;
         list_shards(&self.kinesis, &self.stream, (!closed).then_some(open), self.timeout).await
     }
+}
+
+fn description(answer: &DescribeStreamSummaryOutput) -> Result<Description, Failure> {
+    let summary = answer.stream_description_summary();
+    let distribution = match summary.and_then(|summary| summary.record_distribution_strategy()) {
+        // Servers and streams that know of no other way do not tell.
+        None | Some(RecordDistributionStrategy::UserPartitionKey) => RecordDistribution::UserPartitionKey,
+        Some(RecordDistributionStrategy::Auto) => RecordDistribution::Auto,
+        Some(other) => {
+            let message = format!("a record distribution strategy that is not known: {}", other.as_str());
+            return Err(Failure::unknown("Unreadable", message));
+        }
+    };
+    let kib = summary.and_then(|summary| summary.max_record_size_in_kib());
+    let record_bytes =
+        kib.and_then(|kib| usize::try_from(kib).ok()).map_or(limits::RECORD_BYTES_DEFAULT, |kib| kib << 10);
+    Ok(Description { distribution, record_bytes })
 }
 
 fn placed(entry: types::PutRecordsResultEntry) -> Result<Placed, Failure> {

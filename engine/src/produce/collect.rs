@@ -1,8 +1,12 @@
 //! The way out: which entries travel together, and when.
 
+use shardflow_core::HashKeyRange;
+
 use super::Ordering;
+use super::description::Manner;
 use super::held::Held;
 use super::lane::Lane;
+use super::limit::Limit;
 use super::pack::Entry;
 use super::pipeline::{Flight, Outcome, Pipeline, PutEntry, Request, lane_without_map};
 use crate::Moment;
@@ -47,7 +51,7 @@ impl<T> Pipeline<T> {
             }
             batch.bytes += entry.size();
             batch.entries.push(entry);
-            match self.settings.ordering {
+            match self.ordering() {
                 Ordering::None => {}
                 // Kinesis promises nothing about two entries of one request.
                 Ordering::PerKey => return,
@@ -67,9 +71,10 @@ impl<T> Pipeline<T> {
 
     fn send(&mut self, now: Moment, entries: Vec<Entry<T>>) {
         let id = self.ids.next();
+        let anywhere = self.described.manner() == Some(Manner::Anywhere);
         let put = entries.iter().map(|entry| PutEntry {
-            partition_key: entry.partition_key().clone(),
-            explicit_hash_key: entry.hash_key(),
+            partition_key: (!anywhere || !entry.is_keyless()).then(|| entry.partition_key().clone()),
+            explicit_hash_key: (!anywhere).then(|| entry.hash_key()),
             data: entry.packed.data.clone(),
         });
         self.requests.push_back((id, Request::PutRecords(put.collect())));
@@ -100,8 +105,32 @@ impl<T> Pipeline<T> {
     /// Records that have waited too long for the first map travel alone, which is safe in any shard.
     pub(super) fn release_waiting(&mut self, now: Moment) {
         if self.waiting_until().is_some_and(|until| until <= now) {
-            self.set_lanes(now, vec![lane_without_map()]);
+            self.described.give_up();
+            if !self.relane(now) {
+                self.set_lanes(now, vec![lane_without_map()]);
+            }
         }
+    }
+
+    /// Makes lanes of what is known of the shards, and tells whether enough is.
+    pub(super) fn relane(&mut self, now: Moment) -> bool {
+        let Some(manner) = self.described.manner().filter(|_| !self.map.open().is_empty()) else {
+            return false;
+        };
+        self.packer.together = manner == Manner::Together;
+        let (open, most) = (self.map.open(), self.settings.shard_share);
+        let lanes = match manner {
+            Manner::Together | Manner::Singly => open
+                .iter()
+                .map(|(range, shard)| Lane::new(Some(shard.clone()), *range, Some(Limit::new(most, 1))))
+                .collect(),
+            // All shards are one: which of them takes what is not for the producer to say.
+            Manner::Anywhere => {
+                vec![Lane::new(None, HashKeyRange::ALL, Some(Limit::new(most, open.len())))]
+            }
+        };
+        self.set_lanes(now, lanes);
+        true
     }
 
     /// Takes new lanes into use. Lanes whose shard stays are kept; the records of the others are routed anew, in order.
@@ -109,7 +138,7 @@ impl<T> Pipeline<T> {
         let mut homeless = Vec::new();
         for old in std::mem::take(&mut self.lanes) {
             let same = lanes.binary_search_by_key(&old.range, |lane| lane.range);
-            match same.ok().map(|at| &mut lanes[at]).filter(|lane| lane.shard == old.shard) {
+            match same.ok().map(|at| &mut lanes[at]).filter(|lane| old.is_same(lane)) {
                 Some(lane) => *lane = old,
                 None => homeless.extend(old.into_records()),
             }
@@ -121,8 +150,7 @@ impl<T> Pipeline<T> {
             self.rewake(lane);
         }
         for (held, due) in homeless {
-            let lane = self.lane_of(held.hash_key);
-            self.push(now, lane, held, due);
+            self.put_into_lane(now, held, due);
         }
         for held in std::mem::take(&mut self.waiting) {
             self.route(now, held);

@@ -18,6 +18,14 @@ pub(super) struct Held<T> {
     pub(super) trail: Trail,
 }
 
+impl<T> Held<T> {
+    /// Sends a record without a key there.
+    pub(super) fn place(&mut self, at: HashKey) {
+        self.record.place(at);
+        self.hash_key = at;
+    }
+}
+
 /// Failed tries, newest first. Records that travel together share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trail(Option<Arc<Try>>);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use fastrand::Rng;
-use shardflow_core::{HashKeyRange, ShardId};
+use shardflow_core::{HashKeyRange, Record, ShardId};
 
 use super::held::Held;
 use super::limit::Limit;
@@ -12,7 +12,7 @@ use super::pack::{Bundle, Entry, Packer};
 use crate::Moment;
 use crate::backoff::Backoff;
 
-/// The lane of one shard, or of the whole hash space while no shard is known.
+/// The lane of one shard, or of the whole hash space while no shard is known or the service decides between them.
 #[derive(Debug)]
 pub(super) struct Lane<T> {
     pub(super) shard: Option<ShardId>,
@@ -43,10 +43,9 @@ impl<T> Lane<T> {
     /// Bytes of one lane that set off a request: more at once would come upon the shard as a burst. The KPL's number.
     const BURST: usize = 256 << 10;
 
-    /// `most` is the share of the shard's capacity that is never exceeded.
-    pub(super) fn new(shard: Option<ShardId>, range: HashKeyRange, most: f64) -> Self {
+    pub(super) fn new(shard: Option<ShardId>, range: HashKeyRange, limit: Option<Limit>) -> Self {
         Self {
-            limit: shard.is_some().then(|| Limit::new(most)),
+            limit,
             shard,
             range,
             open: None,
@@ -58,6 +57,12 @@ impl<T> Lane<T> {
             failed_at: None,
             wake: None,
         }
+    }
+
+    /// Whether it is the lane of the same shard, or of as many.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let shards = |lane: &Self| lane.limit.as_ref().map(Limit::shards);
+        self.shard == other.shard && self.range == other.range && shards(self) == shards(other)
     }
 
     /// Adds a record behind all others.
@@ -73,10 +78,36 @@ impl<T> Lane<T> {
             let entry = Packer::alone(held, due, self.shard.as_ref(), self.range);
             self.enqueue(entry, haste, now);
         } else if let Some(full) = packer.add(&mut self.open, held, due) {
-            let mut entry = packer.close(full, self.shard.as_ref(), self.range);
-            entry.due = entry.due.min(now.after(haste.company));
-            self.enqueue(entry, haste, now);
+            self.enqueue_full(packer, haste, now, full);
         }
+    }
+
+    /// Whether it is packing something that takes this record too.
+    pub(super) fn has_room(&self, packer: &Packer, record: &Record) -> bool {
+        self.open.as_ref().is_some_and(|open| packer.has_room(open, record))
+    }
+
+    /// Closes what it is packing, as if it were full.
+    pub(super) fn close(&mut self, packer: &mut Packer, haste: Haste, now: Moment) {
+        if let Some(full) = self.open.take() {
+            self.enqueue_full(packer, haste, now, full);
+        }
+    }
+
+    /// Whether something is being packed.
+    pub(super) fn is_packing(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Whether it may not send now.
+    pub(super) fn is_held_back(&self, now: Moment) -> bool {
+        self.not_before > now || self.limit.as_ref().is_some_and(|limit| limit.opens_at() > now)
+    }
+
+    fn enqueue_full(&mut self, packer: &mut Packer, haste: Haste, now: Moment, full: Bundle<T>) {
+        let mut entry = packer.close(full, self.shard.as_ref(), self.range);
+        entry.due = entry.due.min(now.after(haste.company));
+        self.enqueue(entry, haste, now);
     }
 
     fn enqueue(&mut self, entry: Entry<T>, haste: Haste, now: Moment) {

@@ -1,6 +1,7 @@
 //! How fast one shard is written: never faster than it was told, and slower while the shard refuses.
 //!
-//! Two token buckets, as the service has them: 1 MiB and 1,000 records a second, each holding what a second brings. What
+//! Two token buckets, as the service has them: 1 MiB and 1,000 records a second, each holding what a second brings; where
+//! the service spreads records by itself, as much for each shard of the stream. What
 //! the service cannot tell is how much of a shard other producers use. So the share that this one takes falls below
 //! what it last had when an entry is refused for throughput, and then grows again along a cubic curve: fast back to
 //! where it was, slowly past that point, ever faster beyond.
@@ -12,6 +13,8 @@ use crate::Moment;
 /// The rate of one shard, as a share of its capacity.
 #[derive(Debug)]
 pub(super) struct Limit {
+    /// How many shards it is for.
+    shards: usize,
     /// The share that is never exceeded.
     most: f64,
     share: f64,
@@ -37,8 +40,9 @@ impl Limit {
     /// How fast the share grows, in shares per cubic second: back after a cut from 1 in four seconds.
     const GROWTH: f64 = 0.002;
 
-    pub(super) fn new(most: f64) -> Self {
+    pub(super) fn new(most: f64, shards: usize) -> Self {
         Self {
+            shards,
             most,
             share: most,
             refused: None,
@@ -47,6 +51,11 @@ impl Limit {
             at: Moment::START,
             used: 0.0,
         }
+    }
+
+    /// How many shards it is for.
+    pub(super) fn shards(&self) -> usize {
+        self.shards
     }
 
     /// Whether something may be sent now.
@@ -81,6 +90,7 @@ impl Limit {
     }
 
     fn take(&mut self, bytes: f64, records: f64) {
+        let (bytes, records) = (bytes / self.shards as f64, records / self.shards as f64);
         self.bytes -= bytes;
         self.records -= records;
         self.used += (bytes / Self::BYTES).max(records / Self::RECORDS).max(-self.used);
@@ -130,7 +140,7 @@ mod tests {
     #[test]
     fn it_starts_with_a_full_second_and_keeps_its_rate() {
         for (most, size) in [(1.0, 50_000), (1.5, 50_000), (0.5, 1_000), (1.0, MIB)] {
-            let mut limit = Limit::new(most);
+            let mut limit = Limit::new(most, 1);
             let sent = sends(&mut limit, 0, 10_000, size) as f64;
             // A bucket to begin with, and the last entry may exceed it.
             let expected = (1.0 + 10.0 * most) * (MIB as f64).min(size as f64 * 1_000.0);
@@ -141,7 +151,7 @@ mod tests {
 
     #[test]
     fn an_entry_larger_than_the_bucket_goes_and_is_paid_for() {
-        let mut limit = Limit::new(1.0);
+        let mut limit = Limit::new(1.0, 1);
         assert!(limit.is_open(at(0)));
         limit.spend(10 * MIB);
         assert!(!limit.is_open(at(8_990)));
@@ -150,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_costs_nothing() {
-        let mut limit = Limit::new(1.0);
+        let mut limit = Limit::new(1.0, 1);
         limit.spend(5 * MIB);
         limit.give_back(5 * MIB);
         assert!(limit.is_open(at(0)));
@@ -158,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_refusal_takes_a_share_of_what_was_in_use_and_it_comes_back() {
-        let mut limit = Limit::new(1.5);
+        let mut limit = Limit::new(1.5, 1);
         sends(&mut limit, 0, 20_000, 10_000);
         limit.refused(at(20_000));
         let share = |limit: &mut Limit, millis| {
@@ -174,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_producer_that_uses_little_falls_to_less_than_that() {
-        let mut limit = Limit::new(1.5);
+        let mut limit = Limit::new(1.5, 1);
         for second in 0..10 {
             for tenth in 0..10 {
                 limit.is_open(at(second * 1_000 + tenth * 100));
@@ -187,7 +197,7 @@ mod tests {
 
     #[test]
     fn it_never_stops() {
-        let mut limit = Limit::new(1.0);
+        let mut limit = Limit::new(1.0, 1);
         for i in 0..100 {
             limit.refused(at(i * 10));
         }

@@ -19,8 +19,10 @@
 //!   all of them are sent again, since a KCL drops the whole of it. A record alone is delivered wherever it lands.
 //! - An entry that got a sequence number is not sent again but for that.
 //! - While a new shard map is fetched the old one serves.
+//! - Records share an entry only while the stream is known to go by their hash keys.
 
 mod collect;
+mod description;
 mod epochs;
 mod held;
 mod lane;
@@ -30,9 +32,11 @@ mod pipeline;
 mod settings;
 mod settle;
 mod shard_map;
+mod spread;
 #[cfg(test)]
 mod tests;
 
+pub use description::Description;
 pub use epochs::FlushId;
 pub use pipeline::{Answer, Event, Outcome, Pipeline, Placed, PutEntry, Request};
 pub use settings::{Ordering, RECORD_OVERHEAD, Settings};

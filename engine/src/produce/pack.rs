@@ -1,7 +1,7 @@
 //! Turning records into entries.
 
 use shardflow_core::aggregation::{AggregateSize, Aggregator, Packed};
-use shardflow_core::{HashKey, HashKeyRange, PartitionKey, ShardId};
+use shardflow_core::{HashKey, HashKeyRange, PartitionKey, Record, ShardId};
 
 use super::Settings;
 use super::held::Held;
@@ -25,6 +25,11 @@ impl<T> Entry<T> {
     /// What it counts in a request: the service counts data and partition key.
     pub(super) fn size(&self) -> usize {
         self.packed.data.len() + self.packed.partition_key.as_bytes().len()
+    }
+
+    /// Whether it carries a record that was put without a key.
+    pub(super) fn is_keyless(&self) -> bool {
+        self.records.first().is_some_and(|held| held.record.is_keyless())
     }
 
     pub(super) fn partition_key(&self) -> &PartitionKey {
@@ -57,15 +62,41 @@ impl<T> Bundle<T> {
 pub(super) struct Packer {
     size: Option<AggregateSize>,
     most_records: usize,
+    /// Whether records may share an entry.
+    pub(super) together: bool,
     spare: Vec<Aggregator>,
 }
 
 impl Packer {
     /// Buffers kept for later use. Each has the size of an aggregate.
     const SPARE: usize = 16;
+    /// What a record counts beside its data when it is an aggregate: the partition key `a`.
+    const KEY: usize = 1;
 
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { size: settings.aggregate, most_records: settings.aggregate_records, spare: Vec::new() }
+        Self {
+            size: settings.aggregate,
+            most_records: settings.aggregate_records,
+            together: true,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Keeps aggregates within what the stream takes as one record.
+    pub(super) fn keep_within(&mut self, record_bytes: usize) {
+        let most = AggregateSize::try_from(record_bytes.saturating_sub(Self::KEY) as u64).ok();
+        if let (Some(size), Some(most)) = (self.size, most)
+            && most < size
+        {
+            self.size = Some(most);
+            self.spare.clear();
+        }
+    }
+
+    /// Whether a bundle takes this record too.
+    pub(super) fn has_room<T>(&self, open: &Bundle<T>, record: &Record) -> bool {
+        open.records.len() < self.most_records
+            && open.aggregator.as_ref().is_some_and(|aggregator| aggregator.has_room(record))
     }
 
     /// Adds a record to the open bundle of a lane. If it does not fit, the bundle comes back to be closed, and the
@@ -130,7 +161,7 @@ impl Packer {
     /// Whether records of a shard share entries. Those whose shard is not known must not: a KCL drops an aggregate
     /// that holds a record of another shard.
     pub(super) fn packs(&self, shard: Option<&ShardId>) -> bool {
-        self.size.is_some() && shard.is_some()
+        self.together && self.size.is_some() && shard.is_some()
     }
 
     fn keep(&mut self, aggregator: Aggregator) {

@@ -8,6 +8,7 @@ use shardflow_core::{
     Attempt, Fate, HashKey, HashKeyRange, PartitionKey, Record, SequenceNumber, Shard, ShardId,
 };
 
+use super::description::{Described, Description, Manner};
 use super::epochs::{Epochs, FlushId};
 use super::held::{Held, Trail};
 use super::lane::{Haste, Lane};
@@ -25,9 +26,13 @@ pub struct Pipeline<T> {
     pub(super) settings: Settings,
     pub(super) rng: Rng,
     pub(super) map: ShardMap,
+    pub(super) described: Described,
+    /// Where the next records without a key go.
+    pub(super) point: HashKey,
     /// Records that came before the first map.
     pub(super) waiting: VecDeque<Held<T>>,
-    /// One lane an open shard, in the order of their ranges; none before the first map.
+    /// One lane an open shard, in the order of their ranges, or one for all where the service decides; none before the
+    /// first map.
     pub(super) lanes: Vec<Lane<T>>,
     /// The lanes that have something to send, by when. Changed only when a lane's first entry changes, so that a put
     /// costs no more with a thousand shards than with one.
@@ -72,9 +77,12 @@ impl<T> Pipeline<T> {
     /// A pipeline without records. The seed decides the waits between tries, and nothing else.
     #[must_use]
     pub fn new(settings: Settings, seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
         Self {
-            rng: Rng::with_seed(seed),
+            point: HashKey(rng.u128(..)),
+            rng,
             map: ShardMap::new(),
+            described: Described::new(settings.distribution),
             waiting: VecDeque::new(),
             lanes: Vec::new(),
             wakes: BTreeSet::new(),
@@ -101,8 +109,9 @@ impl<T> Pipeline<T> {
         let held = Held { record, hash_key, tag, accepted: now, epoch, trail: Trail::default() };
         if self.lanes.is_empty() {
             self.map.want_first(now);
+            self.described.want_first(now);
             self.waiting.push_back(held);
-            self.refresh_map(now);
+            self.refresh(now);
         } else {
             self.route(now, held);
             self.collect(now);
@@ -158,7 +167,7 @@ impl<T> Pipeline<T> {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Moment) {
-        self.refresh_map(now);
+        self.refresh(now);
         self.release_waiting(now);
         self.release_unjudged(now);
         self.collect(now);
@@ -170,23 +179,25 @@ impl<T> Pipeline<T> {
         if self.map.is_answer(id) {
             match answer {
                 Answer::Shards(shards) => self.map_loaded(now, shards),
-                Answer::Put(_) => {
-                    self.map_failed(now, &Failure::refused("Unreadable", "an answer of another kind"));
-                }
                 Answer::Failed(failure) => self.map_failed(now, &failure),
+                Answer::Put(_) | Answer::Described(_) => self.map_failed(now, &of_another_kind()),
+            }
+        } else if self.described.is_answer(id) {
+            match answer {
+                Answer::Described(description) => self.description_loaded(now, description),
+                Answer::Failed(_) | Answer::Put(_) | Answer::Shards(_) => self.description_failed(now),
             }
         } else if let Some(flight) = self.flights.remove(&id) {
             match answer {
                 Answer::Put(results) => self.put_answered(now, flight, results),
-                Answer::Shards(_) => {
-                    let failure = Failure::unknown("Unreadable", "an answer of another kind");
-                    self.put_failed(now, flight, &failure);
-                }
                 Answer::Failed(failure) => self.put_failed(now, flight, &failure),
+                Answer::Shards(_) | Answer::Described(_) => {
+                    self.put_failed(now, flight, &of_another_kind());
+                }
             }
             self.unblock();
         }
-        self.refresh_map(now);
+        self.refresh(now);
         self.release_waiting(now);
         self.release_unjudged(now);
         self.collect(now);
@@ -209,7 +220,10 @@ impl<T> Pipeline<T> {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Moment> {
         let lanes = self.wakes.first().filter(|_| self.has_free_flight()).map(|&(at, _)| at);
-        [lanes, self.map.due(), self.waiting_until(), self.unjudged_until()].into_iter().flatten().min()
+        [lanes, self.map.due(), self.described.due(), self.waiting_until(), self.unjudged_until()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     // What is so.
@@ -218,6 +232,12 @@ impl<T> Pipeline<T> {
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+
+    /// Largest record that the stream takes, partition key included, as far as that is known.
+    #[must_use]
+    pub fn record_bytes(&self) -> usize {
+        self.settings.record_bytes.min(self.described.record_bytes().unwrap_or(usize::MAX))
     }
 
     /// Whether every accepted record is settled.
@@ -230,17 +250,41 @@ impl<T> Pipeline<T> {
 
     /// Puts a record into the lane of its shard.
     pub(super) fn route(&mut self, now: Moment, held: Held<T>) {
+        let limit = self.record_bytes();
+        if held.record.size() > limit {
+            return self.refuse_large(now, held, limit);
+        }
         // What a flush already waits for does not wait for company.
         let due =
             if held.epoch < self.epochs.present() { now } else { held.accepted.after(self.settings.linger) };
-        let lane = self.lane_of(held.hash_key);
-        self.push(now, lane, held, due);
+        self.put_into_lane(now, held, due);
+    }
+
+    pub(super) fn put_into_lane(&mut self, now: Moment, held: Held<T>, due: Moment) {
+        if held.record.is_keyless() && self.described.manner() != Some(Manner::Anywhere) {
+            self.spread(now, held, due);
+        } else {
+            let lane = self.lane_of(held.hash_key);
+            self.push(now, lane, held, due);
+        }
     }
 
     pub(super) fn push(&mut self, now: Moment, lane: usize, held: Held<T>, due: Moment) {
-        let haste = Haste { company: self.settings.company(), entries: self.settings.request_entries };
+        let haste = self.haste();
         self.lanes[lane].push(&mut self.packer, haste, now, held, due);
         self.rewake(lane);
+    }
+
+    pub(super) fn haste(&self) -> Haste {
+        Haste { company: self.settings.company(), entries: self.settings.request_entries }
+    }
+
+    /// The order that is kept. Where the service decides which shard takes what, there is none to keep.
+    pub(super) fn ordering(&self) -> Ordering {
+        match self.described.manner() {
+            Some(Manner::Anywhere) => Ordering::None,
+            Some(Manner::Together | Manner::Singly) | None => self.settings.ordering,
+        }
     }
 
     /// The lane that owns the key. Lanes cover the hash space; where a map had a gap, the next one takes it.
@@ -266,7 +310,7 @@ impl<T> Pipeline<T> {
 
     /// Whether the lane's order forbids sending: something of its keys is under way.
     pub(super) fn is_blocked(&self, lane: usize) -> bool {
-        match self.settings.ordering {
+        match self.ordering() {
             Ordering::None => false,
             Ordering::PerKey => {
                 let range = self.lanes[lane].range;
@@ -287,7 +331,7 @@ impl<T> Pipeline<T> {
 
     /// After an answer, lanes that had to wait for it may send.
     pub(super) fn unblock(&mut self) {
-        match self.settings.ordering {
+        match self.ordering() {
             Ordering::None => {}
             Ordering::PerKey => (0..self.lanes.len()).for_each(|lane| self.rewake(lane)),
         }
@@ -302,6 +346,8 @@ pub enum Request {
         /// Whether closed ones are wanted too: one of them may have taken something.
         closed: bool,
     },
+    /// Tell what the stream is like.
+    Describe,
     /// Put these entries.
     PutRecords(Vec<PutEntry>),
 }
@@ -309,10 +355,10 @@ pub enum Request {
 /// One entry of a PutRecords request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PutEntry {
-    /// Its partition key.
-    pub partition_key: PartitionKey,
-    /// The hash key that decides its shard.
-    pub explicit_hash_key: HashKey,
+    /// Its partition key. Absent for a record without one where the service decides its shard.
+    pub partition_key: Option<PartitionKey>,
+    /// The hash key that decides its shard. Absent where the service does.
+    pub explicit_hash_key: Option<HashKey>,
     /// Its data.
     pub data: Bytes,
 }
@@ -322,6 +368,8 @@ pub struct PutEntry {
 pub enum Answer {
     /// The shards.
     Shards(Vec<Shard>),
+    /// What the stream is like.
+    Described(Description),
     /// What became of each entry, in the order of the request.
     Put(Vec<Result<Placed, Failure>>),
     /// The request failed as a whole.
@@ -406,8 +454,12 @@ impl Outcome {
     }
 }
 
+fn of_another_kind() -> Failure {
+    Failure::unknown("Unreadable", "an answer of another kind")
+}
+
 /// The lanes of a pipeline that knows no shard: one, for the whole space.
 pub(super) fn lane_without_map<T>() -> Lane<T> {
     // Without a shard there is nothing to have a share of.
-    Lane::new(None, HashKeyRange::ALL, f64::INFINITY)
+    Lane::new(None, HashKeyRange::ALL, None)
 }

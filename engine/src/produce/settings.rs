@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shardflow_core::aggregation::AggregateSize;
-use shardflow_core::{Record, limits};
+use shardflow_core::{Record, RecordDistribution, limits};
 
 /// Which order the records of one partition key keep.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -33,7 +33,7 @@ pub struct Settings {
     pub request_bytes: usize,
     /// Most requests that wait for an answer.
     pub requests_in_flight: usize,
-    /// Largest record that the stream takes, partition key included.
+    /// Largest record that is sent, partition key included; the stream's own limit counts too.
     pub record_bytes: usize,
     /// Share of a shard's 1 MiB and 1,000 records a second that is never exceeded.
     pub shard_share: f64,
@@ -45,6 +45,10 @@ pub struct Settings {
     pub first_map_wait: Duration,
     /// Age at which the shard map is fetched again without cause.
     pub map_age: Duration,
+    /// Who is taken to decide a record's shard as long as the stream's description is not known.
+    pub distribution: Option<RecordDistribution>,
+    /// Age at which the stream's description is fetched again without cause.
+    pub description_age: Duration,
 }
 
 impl Default for Settings {
@@ -59,13 +63,16 @@ impl Default for Settings {
             request_bytes: 5 << 20,
             // The KPL's MaxConnections.
             requests_in_flight: 24,
-            record_bytes: limits::RECORD_BYTES_DEFAULT,
+            record_bytes: limits::RECORD_BYTES_MAX,
             // The KPL's RateLimit: one producer can make up for a second that it lost.
             shard_share: 1.5,
             fail_if_throttled: false,
             ordering: Ordering::None,
             first_map_wait: Duration::from_secs(5),
             map_age: Duration::from_secs(300),
+            distribution: None,
+            // The KPL's DescribeStreamSummaryIntervalMs.
+            description_age: Duration::from_secs(300),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use shardflow_core::{Attempt, Record, Shard};
 
 use super::Settings;
+use super::description::Description;
 use super::held::{Held, Trail};
 use super::lane::Lane;
 use super::pack::Entry;
@@ -134,6 +135,11 @@ impl<T> Pipeline<T> {
     /// A KCL will drop this aggregate, so none of its records counts as delivered.
     fn misplaced(&mut self, now: Moment, entry: Entry<T>, placed: &Placed, sent: Moment) -> Option<Entry<T>> {
         let message = format!("{} took an aggregate that holds records of another shard", placed.shard_id);
+        self.described.misplaced(now);
+        // The map says that it would go there: until one that explains this is known, that is better not done too often.
+        if self.lane_for(&entry).is_some() {
+            self.slow_down(now, &entry, sent, false);
+        }
         // Readers that do not look at hash ranges will deliver it, so it is not certain to be absent.
         self.note(now, entry, sent, &Failure::unknown("Misplaced", message))
     }
@@ -214,8 +220,13 @@ impl<T> Pipeline<T> {
 
     // The shard map.
 
-    /// Asks for the map when it is time.
-    pub(super) fn refresh_map(&mut self, now: Moment) {
+    /// Asks for the map and the description when it is time.
+    pub(super) fn refresh(&mut self, now: Moment) {
+        if self.described.is_due(now) {
+            let id = self.ids.next();
+            self.described.asking(id, now);
+            self.requests.push_back((id, Request::Describe));
+        }
         if self.map.is_due(now) {
             let id = self.ids.next();
             let closed = !self.unjudged.is_empty();
@@ -226,10 +237,10 @@ impl<T> Pipeline<T> {
 
     pub(super) fn map_loaded(&mut self, now: Moment, shards: Vec<Shard>) {
         let asked = self.map.asked_for_closed();
-        let Some(open) = self.map.loaded(now, shards, self.settings.map_age, &mut self.rng) else { return };
-        let most = self.settings.shard_share;
-        let lanes = open.into_iter().map(|(range, shard)| Lane::new(Some(shard), range, most)).collect();
-        self.set_lanes(now, lanes);
+        if !self.map.loaded(now, shards, self.settings.map_age, &mut self.rng) {
+            return;
+        }
+        self.relane(now);
         let mut again = Vec::new();
         for unjudged in std::mem::take(&mut self.unjudged) {
             match self.map.range_of(&unjudged.placed.shard_id) {
@@ -267,6 +278,34 @@ impl<T> Pipeline<T> {
         }
     }
 
+    // The description of the stream.
+
+    pub(super) fn description_loaded(&mut self, now: Moment, description: Description) {
+        let before = self.described.manner();
+        self.described.loaded(now, description, self.settings.description_age, &mut self.rng);
+        self.packer.keep_within(description.record_bytes);
+        if self.described.manner() != before {
+            self.relane(now);
+        }
+    }
+
+    pub(super) fn description_failed(&mut self, now: Moment) {
+        let before = self.described.manner();
+        self.described.failed(now, &mut self.rng);
+        if self.described.manner() != before {
+            self.relane(now);
+        }
+    }
+
+    /// The record came before it was known how large it may be.
+    pub(super) fn refuse_large(&mut self, now: Moment, mut held: Held<T>, limit: usize) {
+        let message =
+            format!("{} bytes with its partition key, the stream takes {limit}", held.record.size());
+        let (accepted, failure) = (held.accepted, Failure::refused("RecordTooLarge", message));
+        Trail::note(std::slice::from_mut(&mut held), accepted, now, &failure);
+        self.settle_failed(held, |record, attempts| Outcome::Refused { record, attempts });
+    }
+
     // The way out.
 
     pub(super) fn settle_failed(
@@ -275,7 +314,7 @@ impl<T> Pipeline<T> {
         outcome: impl FnOnce(Record, Vec<Attempt>) -> Outcome,
     ) {
         let attempts = held.trail.attempts(held.accepted);
-        let outcome = outcome(held.record.clone(), attempts);
+        let outcome = outcome(held.record.clone().displaced(), attempts);
         self.settle(held, outcome);
     }
 

@@ -14,6 +14,8 @@ use crate::{Moment, RequestId};
 pub(super) struct ShardMap {
     /// Every shard ever listed, closed ones too: an entry may have gone to one.
     known: BTreeMap<ShardId, HashKeyRange>,
+    /// The open ones, in the order of their ranges.
+    open: Vec<(HashKeyRange, ShardId)>,
     /// When the request was sent that the present map came from.
     asked: Option<Moment>,
     /// The request under way, and when it was sent.
@@ -33,6 +35,7 @@ impl ShardMap {
     pub(super) fn new() -> Self {
         Self {
             known: BTreeMap::new(),
+            open: Vec::new(),
             asked: None,
             asking: None,
             closed: false,
@@ -40,6 +43,10 @@ impl ShardMap {
             // The KPL's: from 1 s up to 30 s. Starts sooner, since records may be waiting for the first map.
             backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(30)),
         }
+    }
+
+    pub(super) fn open(&self) -> &[(HashKeyRange, ShardId)] {
+        &self.open
     }
 
     pub(super) fn range_of(&self, shard: &ShardId) -> Option<HashKeyRange> {
@@ -88,23 +95,18 @@ impl ShardMap {
         self.asking.is_some_and(|(asking, _)| asking == id)
     }
 
-    /// Takes the answer in and gives the open shards back in order, or `None` if the answer makes no map.
-    pub(super) fn loaded(
-        &mut self,
-        now: Moment,
-        shards: Vec<Shard>,
-        age: Duration,
-        rng: &mut Rng,
-    ) -> Option<Vec<(HashKeyRange, ShardId)>> {
-        let (_, sent) = self.asking.take()?;
+    /// Takes the answer in, if it makes a map.
+    pub(super) fn loaded(&mut self, now: Moment, shards: Vec<Shard>, age: Duration, rng: &mut Rng) -> bool {
+        let Some((_, sent)) = self.asking.take() else { return false };
         let mut open: Vec<_> =
             shards.iter().filter(|shard| shard.is_open()).map(|s| (s.hash_key_range, s.id.clone())).collect();
         open.sort();
         if open.is_empty() {
             // A stream always has open shards: somebody answered who does not know.
             self.failed(now, rng);
-            return None;
+            return false;
         }
+        self.open = open;
         self.asked = Some(sent);
         self.known.extend(shards.into_iter().map(|shard| (shard.id, shard.hash_key_range)));
         self.backoff.succeed();
@@ -112,7 +114,7 @@ impl ShardMap {
         // that a fleet does not ask in step.
         let again = now.after(age.mul_f64(0.9 + 0.2 * rng.f64()));
         self.ask_at = Some(self.ask_at.map_or(again, |at| at.min(again)));
-        Some(open)
+        true
     }
 
     pub(super) fn failed(&mut self, now: Moment, rng: &mut Rng) {

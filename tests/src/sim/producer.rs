@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use shardflow_core::Record;
+use shardflow_core::{Record, RecordDistribution};
 use shardflow_engine::Moment;
 use shardflow_engine::produce::{Event, Ordering, Outcome, Pipeline, Settings};
 
@@ -17,6 +17,8 @@ pub(super) struct Producer {
     pipeline: Pipeline<Id>,
     /// How many records each key has had.
     indices: Vec<u32>,
+    /// As many of them, the first ones, put their records without a partition key.
+    keyless: usize,
     /// Mean time between two puts.
     pace: Duration,
     pub(super) next_put: Option<Duration>,
@@ -38,6 +40,8 @@ impl Producer {
             linger: Duration::from_millis(rng.u64(0..200)),
             record_ttl: Duration::from_secs(rng.u64(5..60)),
             requests_in_flight: rng.usize(1..8),
+            distribution: rng.bool().then_some(RecordDistribution::UserPartitionKey),
+            description_age: Duration::from_secs(rng.u64(10..300)),
             map_age: Duration::from_secs(rng.u64(10..300)),
             ..Settings::default()
         };
@@ -45,6 +49,7 @@ impl Producer {
             number,
             pipeline: Pipeline::new(settings, rng.u64(..)),
             indices: vec![0; rng.usize(1..20)],
+            keyless: if ordering == Ordering::None { rng.usize(..4) } else { 0 },
             pace: Duration::from_millis(rng.u64(5..100)),
             next_put: Some(Duration::ZERO),
         }
@@ -75,6 +80,7 @@ impl Producer {
                 };
                 self.indices[key] += 1;
                 let record = id.record(rng.usize(8..1_500));
+                let record = if key < self.keyless { Record::keyless(record.data().clone()) } else { record };
                 did.push(Did::Put(id, record.clone()));
                 self.pipeline.put(Moment::from_start(now), record.clone(), record.hash_key(), id);
             }

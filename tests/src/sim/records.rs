@@ -38,7 +38,8 @@ impl Id {
     /// The records of one entry, with the keys that decide their shards.
     pub(super) fn all_of(entry: &PutEntry) -> Vec<(Self, HashKey)> {
         match decode(&entry.data) {
-            Err(_) => vec![(Self::of(&entry.data), entry.explicit_hash_key)],
+            // Where the service decides, any shard is right for a record by itself.
+            Err(_) => vec![(Self::of(&entry.data), entry.explicit_hash_key.unwrap_or_default())],
             Ok(records) => records
                 .into_iter()
                 .map(|sub| {

@@ -3,15 +3,17 @@
 use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
-use shardflow_core::{HashKey, HashKeyRange, Invalid, SequenceNumber, Shard, ShardId};
+use shardflow_core::{HashKey, HashKeyRange, Invalid, RecordDistribution, SequenceNumber, Shard, ShardId};
 use shardflow_engine::consume::{self, Page};
-use shardflow_engine::produce::{self, Placed, PutEntry};
+use shardflow_engine::produce::{self, Description, Placed, PutEntry};
 use shardflow_engine::{Failure, shards};
 use shardflow_local::Config;
 use shardflow_local::kinesis::{
-    ChildShard, CreateStreamRequest, GetRecordsRequest, GetShardIteratorRequest, HashKeyRangeDescription,
-    Kinesis, KinesisError, ListShardsRequest, MergeShardsRequest, PutRecordsEntry, PutRecordsRequest,
-    PutRecordsResult, ShardDescription, ShardFilter, ShardFilterType, SplitShardRequest,
+    ChildShard, CreateStreamRequest, DescribeStreamSummaryRequest, GetRecordsRequest,
+    GetShardIteratorRequest, HashKeyRangeDescription, Kinesis, KinesisError, ListShardsRequest,
+    MergeShardsRequest, PutRecordsEntry, PutRecordsRequest, PutRecordsResult, RecordDistributionStrategy,
+    ShardDescription, ShardFilter, ShardFilterType, SplitShardRequest, StreamMode, StreamModeDetails,
+    UpdateStreamRecordDistributionStrategyRequest,
 };
 
 const NAME: &str = "world";
@@ -33,16 +35,45 @@ pub(super) fn wall(now: Duration) -> SystemTime {
 }
 
 impl Stream {
-    pub(super) fn new(shards: u32) -> Self {
+    /// `on_demand` is what a stream must be to distribute records by itself.
+    pub(super) fn new(shards: u32, on_demand: bool) -> Self {
+        let stream_mode = if on_demand { StreamMode::OnDemand } else { StreamMode::Provisioned };
         let mut kinesis = Kinesis::new("eu-west-1", &Config::default());
         let create = CreateStreamRequest {
             stream_name: NAME.into(),
             shard_count: Some(shards),
+            stream_mode_details: Some(StreamModeDetails { stream_mode }),
             ..CreateStreamRequest::default()
         };
         let long_ago = wall(Duration::ZERO) - Duration::from_secs(60);
         kinesis.create_stream(long_ago, create).expect("a new stream of a few shards");
         Self(kinesis)
+    }
+
+    /// What a producer must know of it.
+    pub(super) fn describe(&mut self, now: Duration) -> produce::Answer {
+        let describe = DescribeStreamSummaryRequest { stream: NAME.into() };
+        match self.0.describe_stream_summary(wall(now), describe) {
+            Ok(answer) => {
+                let summary = answer.stream_description_summary;
+                let distribution = match summary.record_distribution_strategy {
+                    RecordDistributionStrategy::Auto => RecordDistribution::Auto,
+                    RecordDistributionStrategy::UserPartitionKey => RecordDistribution::UserPartitionKey,
+                };
+                let record_bytes = summary.max_record_size_in_kib << 10;
+                produce::Answer::Described(Description { distribution, record_bytes })
+            }
+            Err(error) => produce::Answer::Failed(failure(error)),
+        }
+    }
+
+    /// Changes who distributes its records, if it can be changed.
+    pub(super) fn distribute(&mut self, now: Duration, strategy: RecordDistributionStrategy) {
+        let update = UpdateStreamRecordDistributionStrategyRequest {
+            stream: NAME.into(),
+            record_distribution_strategy: strategy,
+        };
+        drop(self.0.update_stream_record_distribution_strategy(wall(now), update));
     }
 
     /// All shards, open and closed.
@@ -78,8 +109,8 @@ impl Stream {
         let taken = entries.iter().zip(&refused).filter(|(_, refused)| !**refused).map(|(entry, _)| {
             PutRecordsEntry {
                 data: entry.data.clone(),
-                partition_key: Some(entry.partition_key.clone()),
-                explicit_hash_key: Some(entry.explicit_hash_key),
+                partition_key: entry.partition_key.clone(),
+                explicit_hash_key: entry.explicit_hash_key,
             }
         });
         let records: Vec<_> = taken.collect();

@@ -8,6 +8,7 @@ use shardflow_core::{Fate, LeaseKey, ShardId, UserRecord, WorkerId};
 use shardflow_engine::produce::{self, Ordering};
 use shardflow_engine::shards::ShardFilter;
 use shardflow_engine::{Failure, lease};
+use shardflow_local::kinesis::RecordDistributionStrategy;
 
 use super::faults::{Faults, dragging, happens, latency};
 use super::invariants::{Checks, Handled, Seen};
@@ -75,6 +76,8 @@ pub struct World {
     mails: u64,
     pub(super) checks: Checks,
     outcome: Outcome,
+    /// Whether the stream begins and stops to distribute records by itself.
+    may_switch: bool,
 }
 
 impl World {
@@ -84,6 +87,8 @@ impl World {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let ordering = if rng.bool() { Ordering::PerKey } else { Ordering::None };
+        // Where the service decides the shard, no order per key can be kept.
+        let may_switch = ordering == Ordering::None && rng.u8(..3) == 0;
         let producers = (0..rng.u16(1..3)).map(|number| Producer::new(number, ordering, &mut rng)).collect();
         let workers = (0..rng.usize(1..5))
             .map(|n| Worker::new(format!("w{n}").parse().expect("it is short")))
@@ -91,7 +96,7 @@ impl World {
         Self {
             now: Duration::ZERO,
             faults: Faults::draw(&mut rng),
-            stream: Stream::new(rng.u32(1..6)),
+            stream: Stream::new(rng.u32(1..6), may_switch),
             table: Table::default(),
             producers,
             workers,
@@ -99,6 +104,7 @@ impl World {
             mails: 0,
             checks: Checks::new(ordering),
             outcome: Outcome::default(),
+            may_switch,
             rng,
         }
     }
@@ -149,6 +155,10 @@ impl World {
             10 | 11 => self.workers[worker].cut = false,
             12..=14 => self.stream.reshard(now, &mut self.rng, 12),
             15 => self.stream.expire_iterators(),
+            17 if self.may_switch => self.stream.distribute(now, RecordDistributionStrategy::Auto),
+            18 if self.may_switch => {
+                self.stream.distribute(now, RecordDistributionStrategy::UserPartitionKey);
+            }
             16 => {
                 // A link that fails by degrees: the last renewals land early and are heard of late.
                 self.workers[worker].sluggish = true;
@@ -320,6 +330,7 @@ impl World {
                     self.stream.list(now, if closed { ShardFilter::All } else { ShardFilter::AtLatest });
                 Reply::Put(id, listed.map_or_else(produce::Answer::Failed, produce::Answer::Shards))
             }
+            Call::Put(id, produce::Request::Describe) => Reply::Put(id, self.stream.describe(now)),
             Call::Put(id, produce::Request::PutRecords(entries)) => {
                 let Self { stream, rng, faults, .. } = self;
                 let (answer, stored) = stream.put(now, entries, || happens(rng, faults.entry_refused));

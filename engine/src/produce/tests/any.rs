@@ -11,6 +11,8 @@ enum Step {
     Answer(u8),
     Flush,
     Reshard(u8),
+    Keyless(usize),
+    Switch(u8),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -20,6 +22,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         5 => any::<u8>().prop_map(Step::Answer),
         1 => Just(Step::Flush),
         1 => any::<u8>().prop_map(Step::Reshard),
+        2 => (4_usize..3_000).prop_map(Step::Keyless),
+        1 => any::<u8>().prop_map(Step::Switch),
     ]
 }
 
@@ -46,6 +50,17 @@ proptest! {
                     talk.put_sized(tag, percent, size);
                     tag += 1;
                 }
+                Step::Keyless(size) => {
+                    talk.put_keyless(tag, size);
+                    tag += 1;
+                }
+                Step::Switch(dice) => {
+                    talk.description = Some(match dice % 4 {
+                        0 => Answer::Failed(timed_out()),
+                        1 => described(RecordDistribution::Auto),
+                        _ => described(RecordDistribution::UserPartitionKey),
+                    });
+                }
                 Step::Sleep(millis) => talk.sleep(millis),
                 Step::Flush => {
                     talk.flush();
@@ -63,13 +78,15 @@ proptest! {
                         Request::ListShards { .. } => Answer::Shards(
                             (first..).zip(HashKeyRange::divide(shards)).map(|(n, range)| shard(n, range)).collect(),
                         ),
+                        Request::Describe => described(RecordDistribution::UserPartitionKey),
                         Request::PutRecords(entries) => Answer::Put(
                             entries.iter().enumerate().map(|(i, entry)| {
                                 if (usize::from(dice) + i) % 4 == 2 {
                                     return Err(throttled());
                                 }
-                                let mut owner = HashKeyRange::divide(shards);
-                                let owner = owner.position(|r| r.contains(entry.explicit_hash_key)).unwrap();
+                                let owner = entry.explicit_hash_key.map_or(0, |key| {
+                                    HashKeyRange::divide(shards).position(|r| r.contains(key)).unwrap()
+                                });
                                 Ok(talk.placed(first + owner as u64))
                             }).collect(),
                         ),
@@ -86,7 +103,7 @@ proptest! {
         while let Some((id, request)) = (!talk.asked.is_empty()).then(|| talk.asked.remove(0)) {
             let answer = match request {
                 Request::ListShards { .. } => Answer::Shards(divided(1)),
-                Request::PutRecords(_) => Answer::Failed(timed_out()),
+                Request::PutRecords(_) | Request::Describe => Answer::Failed(timed_out()),
             };
             talk.answer(id, answer);
             talk.sleep(40_000);

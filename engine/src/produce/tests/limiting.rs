@@ -26,8 +26,9 @@ fn a_shard_gets_no_more_than_its_share_and_others_do_not_wait_for_it() {
         while talk.puts() > 0 {
             let (id, entries) = talk.take_put();
             sent += entries.len();
-            let results =
-                entries.iter().map(|entry| Ok(talk.placed(u64::from(entry.explicit_hash_key.0 >> 127 != 0))));
+            let results = entries
+                .iter()
+                .map(|entry| Ok(talk.placed(u64::from(entry.explicit_hash_key.unwrap().0 >> 127 != 0))));
             let results = results.collect();
             talk.answer(id, Answer::Put(results));
         }
@@ -73,8 +74,7 @@ fn attempts_stay_few_while_a_shard_refuses_everything() {
 #[test]
 fn what_waits_for_a_slow_shard_expires_in_time() {
     let ttl = Duration::from_secs(2);
-    let settings = Settings { record_ttl: ttl, record_bytes: 10 << 20, ..alone(0.1) };
-    let mut talk = Talk::with_shards(settings, 1);
+    let mut talk = Talk::with_shards(Settings { record_ttl: ttl, ..alone(0.1) }, 1);
     // The first takes a minute and a half to pay for.
     talk.put_sized(1, 10, 9 << 20);
     talk.deliver_all();

@@ -2,17 +2,19 @@
 
 mod any;
 mod collecting;
+mod describing;
 mod failures;
 mod flushing;
 mod limiting;
 mod order;
 mod resharding;
+mod spreading;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use shardflow_core::aggregation::decode;
-use shardflow_core::{Fate, HashKey, HashKeyRange, Record, Shard, ShardId};
+use shardflow_core::{Fate, HashKey, HashKeyRange, Record, RecordDistribution, Shard, ShardId};
 
 use super::*;
 use crate::{Failure, Moment, RequestId};
@@ -22,6 +24,8 @@ struct Talk {
     pipeline: Pipeline<u32>,
     now: Moment,
     asked: Vec<(RequestId, Request)>,
+    /// What is answered at once when it asks what the stream is like; nothing leaves it unanswered.
+    description: Option<Answer>,
     settled: BTreeMap<u32, Outcome>,
     flushed: Vec<u64>,
     next_number: u64,
@@ -33,15 +37,19 @@ impl Talk {
             pipeline: Pipeline::new(settings, 7),
             now: Moment::START,
             asked: Vec::new(),
+            description: Some(described(RecordDistribution::UserPartitionKey)),
             settled: BTreeMap::new(),
             flushed: Vec::new(),
             next_number: 0,
         }
     }
 
-    /// One that has the map of a stream with that many shards.
+    /// One that has the map of a stream with that many shards, whose records may have all that a stream can be told to
+    /// take.
     fn with_shards(settings: Settings, count: u32) -> Self {
         let mut talk = Self::with(settings);
+        let distribution = RecordDistribution::UserPartitionKey;
+        talk.description = Some(Answer::Described(Description { distribution, record_bytes: 10 << 20 }));
         talk.put(u32::MAX, 0);
         talk.answer_map(divided(count));
         talk.flush();
@@ -52,8 +60,13 @@ impl Talk {
     }
 
     fn drain(&mut self) {
-        while let Some(request) = self.pipeline.poll_request() {
-            self.asked.push(request);
+        while let Some((id, request)) = self.pipeline.poll_request() {
+            match (&self.description, &request) {
+                (Some(answer), Request::Describe) => {
+                    self.pipeline.handle_answer(self.now, id, answer.clone());
+                }
+                _ => self.asked.push((id, request)),
+            }
         }
         while let Some(event) = self.pipeline.poll_event() {
             match event {
@@ -75,6 +88,15 @@ impl Talk {
         let mut data = tag.to_be_bytes().to_vec();
         data.resize(size.max(4), 0);
         let record = Record::new("k", data).unwrap().explicit_hash_key(key);
+        self.pipeline.put(self.now, record, key, tag);
+        self.drain();
+    }
+
+    fn put_keyless(&mut self, tag: u32, size: usize) {
+        let mut data = tag.to_be_bytes().to_vec();
+        data.resize(size.max(4), 0);
+        let record = Record::keyless(data);
+        let key = record.hash_key();
         self.pipeline.put(self.now, record, key, tag);
         self.drain();
     }
@@ -118,7 +140,7 @@ impl Talk {
         let at = self.asked.iter().position(|(_, r)| matches!(r, Request::PutRecords(_))).expect("it puts");
         match self.asked.remove(at) {
             (id, Request::PutRecords(entries)) => (id, entries),
-            (_, Request::ListShards { .. }) => unreachable!(),
+            (_, Request::ListShards { .. } | Request::Describe) => unreachable!(),
         }
     }
 
@@ -141,7 +163,8 @@ impl Talk {
             let results = entries
                 .iter()
                 .map(|entry| {
-                    let owner = HashKeyRange::divide(count).position(|r| r.contains(entry.explicit_hash_key));
+                    let key = entry.explicit_hash_key.unwrap();
+                    let owner = HashKeyRange::divide(count).position(|r| r.contains(key));
                     Ok(self.placed(first + owner.unwrap() as u64))
                 })
                 .collect();
@@ -185,6 +208,14 @@ fn tags(entry: &PutEntry) -> Vec<u32> {
 
 fn all_tags(entries: &[PutEntry]) -> Vec<Vec<u32>> {
     entries.iter().map(tags).collect()
+}
+
+fn described(distribution: RecordDistribution) -> Answer {
+    Answer::Described(Description { distribution, record_bytes: 1 << 20 })
+}
+
+fn key(entry: &PutEntry) -> &str {
+    entry.partition_key.as_ref().map_or("", |key| key.as_str())
 }
 
 fn throttled() -> Failure {
