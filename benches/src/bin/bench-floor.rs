@@ -1,0 +1,194 @@
+//! The least that a producer can cost: the bytes of its requests are hashed, encoded and sent, and nothing else is done.
+//!
+//! For every record the MD5 of its key; for every aggregate its MD5 and base64; for every request its SHA-256 and its way
+//! through TLS and the loopback. Records and aggregates are made beforehand. One thread, plain code.
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::hint::black_box;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64_simd::STANDARD;
+use clap::Parser;
+use md5::{Digest, Md5};
+use ring::digest::{Context, SHA256};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::json;
+use shardflow_benches::{Keys, Usage};
+use shardflow_core::Record;
+use shardflow_core::aggregation::{AggregateSize, Aggregator};
+
+/// Sends requests for a while and prints, as JSON, what a million records cost.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where bench-sink is
+    #[arg(long, value_name = "URL")]
+    endpoint: String,
+    /// Its certificate, in PEM
+    #[arg(long, value_name = "FILE")]
+    ca: PathBuf,
+    /// Bytes of a record's data
+    #[arg(long, default_value_t = 100)]
+    size: usize,
+    /// Most bytes of an aggregate
+    #[arg(long, default_value_t = 51_200)]
+    aggregate: u64,
+    /// Aggregates of a request; by default as many as 5 MiB hold, the producer's own limit
+    #[arg(long)]
+    entries: Option<usize>,
+    /// Seconds before the measured ones
+    #[arg(long, default_value_t = 0.5)]
+    warm: f64,
+    /// Seconds that are measured
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+}
+
+/// An aggregate with the keys of its records.
+struct Prepared {
+    keys: Vec<String>,
+    data: Vec<u8>,
+}
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+#[expect(clippy::print_stdout, reason = "the result is what the program is for")]
+fn main() -> Result<(), Failure> {
+    let arguments = Arguments::parse();
+    let prepared = prepare(&arguments)?;
+    let entries = arguments.entries.unwrap_or_else(|| ((5 << 20) / prepared[0].data.len()).clamp(1, 500));
+    let mut sink = Connection::open(&arguments)?;
+    let mut aggregates = prepared.iter().cycle();
+    let mut send_for = |seconds: f64| -> Result<u64, Failure> {
+        let (start, mut records) = (Instant::now(), 0);
+        while start.elapsed() < Duration::from_secs_f64(seconds) {
+            records += sink.request(aggregates.by_ref().take(entries))?;
+        }
+        Ok(records)
+    };
+    send_for(arguments.warm)?;
+    let (from, before) = (Instant::now(), Usage::now()?);
+    let records = send_for(arguments.seconds)?;
+    let (seconds, after) = (from.elapsed().as_secs_f64(), Usage::now()?);
+    let cpu = after.cpu_seconds - before.cpu_seconds;
+    let result = json!({
+        "records": records,
+        "seconds": seconds,
+        "cpu_s": cpu,
+        "cpu_s_per_M": cpu / records as f64 * 1e6,
+        "records_per_s": records as f64 / seconds,
+        "records_per_aggregate": prepared[0].keys.len(),
+        "entries_per_request": entries,
+    });
+    println!("{result}");
+    Ok(())
+}
+
+/// Some aggregates, full; more than the inner caches hold.
+fn prepare(arguments: &Arguments) -> Result<Vec<Prepared>, Failure> {
+    let mut all_keys = Keys::new(0);
+    let mut aggregator = Aggregator::new(AggregateSize::try_from(arguments.aggregate)?);
+    (0..64)
+        .map(|_| {
+            let mut keys = Vec::new();
+            loop {
+                let key = all_keys.next().expect("keys do not end");
+                if aggregator.try_push(Record::new(key.as_str(), vec![7; arguments.size])?).is_err() {
+                    break;
+                }
+                keys.push(key);
+            }
+            let packed = aggregator.finish().ok_or("a record does not fit into an aggregate")?;
+            Ok(Prepared { keys, data: packed.data.to_vec() })
+        })
+        .collect()
+}
+
+/// A connection to the sink, and buffers for one request at a time.
+struct Connection {
+    stream: StreamOwned<ClientConnection, TcpStream>,
+    body: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    fn open(arguments: &Arguments) -> Result<Self, Failure> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&arguments.ca)?)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let address = arguments.endpoint.strip_prefix("https://").ok_or("the endpoint is an https URL")?;
+        let (host, _) = address.rsplit_once(':').ok_or("the endpoint has no port")?;
+        let tls = ClientConnection::new(Arc::new(config), ServerName::try_from(host.to_owned())?)?;
+        let socket = TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+        Ok(Self { stream: StreamOwned::new(tls, socket), body: Vec::new(), answer: vec![0; 1 << 17] })
+    }
+
+    /// Sends a request and waits for its answer. Gives the number of records in it.
+    fn request<'a>(&mut self, aggregates: impl Iterator<Item = &'a Prepared>) -> Result<u64, Failure> {
+        let mut records = 0;
+        // Hashed piece by piece, while the piece is in the cache.
+        let mut sha256 = Context::new(&SHA256);
+        self.body.clear();
+        self.body.extend_from_slice(br#"{"StreamName":"floor-1","Records":["#);
+        let mut hashed = 0;
+        for (place, Prepared { keys, data }) in aggregates.enumerate() {
+            for key in keys {
+                black_box(Md5::digest(key.as_bytes()));
+            }
+            records += keys.len() as u64;
+            black_box(Md5::digest(data));
+            let comma = if place == 0 { "" } else { "," };
+            self.body.extend_from_slice(comma.as_bytes());
+            self.body.extend_from_slice(br#"{"Data":""#);
+            STANDARD.encode_append(data, &mut self.body);
+            self.body.extend_from_slice(br#"","PartitionKey":"a","ExplicitHashKey":"0"}"#);
+            sha256.update(&self.body[hashed..]);
+            hashed = self.body.len();
+        }
+        self.body.extend_from_slice(b"]}");
+        sha256.update(&self.body[hashed..]);
+        black_box(sha256.finish());
+        write!(
+            self.stream,
+            "POST / HTTP/1.1\r\nhost: localhost\r\nx-amz-target: Kinesis_20131202.PutRecords\r\n\
+             content-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n",
+            self.body.len()
+        )?;
+        self.stream.write_all(&self.body)?;
+        self.read_answer()?;
+        Ok(records)
+    }
+
+    fn read_answer(&mut self) -> Result<(), Failure> {
+        let mut read = 0;
+        loop {
+            read += match self.stream.read(&mut self.answer[read..])? {
+                0 => return Err("the sink hangs up, or answers at length".into()),
+                some => some,
+            };
+            let answer = &self.answer[..read];
+            let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else { continue };
+            let text = std::str::from_utf8(&answer[..head])?;
+            if !text.starts_with("HTTP/1.1 200 ") {
+                return Err(format!("the sink answers {text}").into());
+            }
+            let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let length: usize = length.ok_or("the sink does not say how long its answer is")?.parse()?;
+            if read >= head + 4 + length {
+                return Ok(());
+            }
+        }
+    }
+}

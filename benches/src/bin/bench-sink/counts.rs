@@ -1,0 +1,84 @@
+//! What has come in.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+use shardflow_benches::Usage;
+
+/// A number that only grows, until it is reset.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    /// Gives what it was before.
+    pub(crate) fn add(&self, more: u64) -> u64 {
+        self.0.fetch_add(more, Ordering::Relaxed)
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts of everything since the start or the last reset.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) connections: Count,
+    /// PutRecords requests.
+    pub(crate) requests: Count,
+    /// Bytes of their bodies.
+    pub(crate) body_bytes: Count,
+    pub(crate) kinesis_records: Count,
+    /// Kinesis records that were taken apart, and what was in them.
+    pub(crate) sampled: Count,
+    pub(crate) sampled_user_records: Count,
+    /// Of the sampled ones, those with a record of another shard. A KCL would drop these whole.
+    pub(crate) misrouted: Count,
+    /// PutRecords requests that could not be read.
+    pub(crate) unreadable: Count,
+    pub(crate) other_calls: Count,
+}
+
+impl Counts {
+    pub(crate) fn tell(&self) -> io::Result<Value> {
+        Ok(json!({
+            "connections": self.connections.get(),
+            "requests": self.requests.get(),
+            "body_bytes": self.body_bytes.get(),
+            "kinesis_records": self.kinesis_records.get(),
+            "sampled": self.sampled.get(),
+            "sampled_user_records": self.sampled_user_records.get(),
+            "misrouted": self.misrouted.get(),
+            "unreadable": self.unreadable.get(),
+            "other_calls": self.other_calls.get(),
+            "sink_cpu_s": Usage::now()?.cpu_seconds,
+        }))
+    }
+
+    pub(crate) fn reset(&self) {
+        let Self {
+            connections,
+            requests,
+            body_bytes,
+            kinesis_records,
+            sampled,
+            sampled_user_records,
+            misrouted,
+            unreadable,
+            other_calls,
+        } = self;
+        let all = [
+            connections,
+            requests,
+            body_bytes,
+            kinesis_records,
+            sampled,
+            sampled_user_records,
+            misrouted,
+            unreadable,
+            other_calls,
+        ];
+        all.into_iter().for_each(|count| count.0.store(0, Ordering::Relaxed));
+    }
+}
