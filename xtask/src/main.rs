@@ -1,6 +1,7 @@
-//! The project's own commands: `cargo xtask test` runs everything that CI runs.
+//! The project's own commands: `cargo xtask test` runs everything that CI runs, `cargo xtask bench` measures.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod report;
 mod run;
 mod steps;
@@ -28,10 +29,16 @@ enum Command {
         #[arg(long, value_name = "TEXT")]
         only: Option<String>,
     },
+    /// Measures Shardflow beside what it replaces
+    Bench {
+        #[command(subcommand)]
+        subject: bench::Subject,
+    },
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Test { require_all, only } => steps::test(require_all, only.as_deref()),
+        Command::Bench { subject } => bench::run(&subject),
     }
 }

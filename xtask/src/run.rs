@@ -113,13 +113,15 @@ impl Drop for Server {
     }
 }
 
-fn stop(child: &mut Child) {
+/// Stops what we have started.
+pub(crate) fn stop(child: &mut Child) {
     // It may have ended by itself; then there is nothing to stop.
     let _killed = child.kill().is_ok();
     let _reaped = child.wait().is_ok();
 }
 
-fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+/// What it prints, line by line.
+pub(crate) fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let output = child.stdout.take().expect("its output is piped");
     BufReader::new(output).lines().map_while(Result::ok)
 }

@@ -1,6 +1,7 @@
 //! Tools that a machine may lack, and what they need to have installed.
 
-use std::path::PathBuf;
+use std::io::stderr;
+use std::path::{Path, PathBuf};
 
 use crate::run::{command, exists, root, succeeds, target};
 
@@ -62,4 +63,19 @@ pub(crate) fn rust_target(name: &str) -> Result<(), String> {
 pub(crate) fn cargo_deny() -> Result<(), String> {
     let there = exists(&["cargo", "deny", "--version"]);
     there.then_some(()).ok_or_else(|| "needs cargo-deny: cargo install --locked cargo-deny".to_owned())
+}
+
+/// The driver of the KPL for Java with its libraries, built below a folder.
+pub(crate) fn kpl(folder: &Path) -> Result<PathBuf, String> {
+    if !cfg!(target_os = "linux") {
+        return Err("what it uses is read from Linux's /proc".to_owned());
+    }
+    if !exists(&["java", "-version"]) || !exists(&["mvn", "--version"]) {
+        return Err("needs Java 17 or newer, and Maven".to_owned());
+    }
+    let home = folder.join("kpl");
+    let mut maven = command(&["mvn", "--quiet", "--batch-mode", "--file", "benches/kpl", "package"]);
+    maven.arg(format!("-Dbench.target={}", home.display()));
+    // Standard output is for results.
+    if succeeds(maven.stdout(stderr())) { Ok(home) } else { Err("Maven cannot build benches/kpl".to_owned()) }
 }
