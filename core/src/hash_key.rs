@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use md5::{Digest, Md5};
+use shardflow_md5::{Digest, digest, digest_all};
 
-use crate::Invalid;
+use crate::{Invalid, Record};
 
 /// A point of the hash key space, 0 to 2^128 − 1. A record goes to the open shard whose range contains it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -20,7 +20,21 @@ impl HashKey {
     /// The hash key that the service derives from a partition key: its MD5, read as a big-endian number.
     #[must_use]
     pub fn of(partition_key: &str) -> Self {
-        Self(u128::from_be_bytes(Md5::digest(partition_key.as_bytes()).into()))
+        Self(u128::from_be_bytes(digest(partition_key.as_bytes())))
+    }
+
+    /// The [`Record::hash_key`] of each record. Many at once take a small part of the time of one by one.
+    #[must_use]
+    pub fn of_all<'a>(records: impl ExactSizeIterator<Item = &'a Record>) -> Vec<Self> {
+        let mut keys = vec![Digest::default(); records.len()];
+        digest_all(records.zip(&mut keys).filter_map(|(record, key)| {
+            let Some(explicit) = record.explicit() else {
+                return Some((record.partition_key().as_bytes(), key));
+            };
+            *key = explicit.0.to_be_bytes();
+            None
+        }));
+        keys.into_iter().map(|key| Self(u128::from_be_bytes(key))).collect()
     }
 }
 

@@ -20,9 +20,20 @@ use crate::{Checkpoint, HashKey, Invalid, PartitionKey, SequenceNumber};
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Record {
     partition_key: PartitionKey,
-    explicit_hash_key: Option<HashKey>,
-    keyless: bool,
     data: Bytes,
+    /// Zero where the place has none.
+    hash_key: HashKey,
+    place: Place,
+}
+
+/// What decides the shard of a record.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Place {
+    PartitionKey,
+    Explicit,
+    Keyless,
+    /// The place that a producer gave to a keyless one.
+    Given,
 }
 
 /// What stands for a key where Kinesis demands one.
@@ -42,7 +53,7 @@ impl Record {
         Invalid: From<K::Error>,
     {
         let partition_key = partition_key.try_into()?;
-        Ok(Self { partition_key, explicit_hash_key: None, keyless: false, data: data.into() })
+        Ok(Self { partition_key, data: data.into(), hash_key: HashKey::MIN, place: Place::PartitionKey })
     }
 
     /// A record whose shard does not matter: the producer spreads those evenly over the stream, and packs them as fully as
@@ -53,7 +64,7 @@ impl Record {
     #[must_use]
     pub fn keyless(data: impl Into<Bytes>) -> Self {
         let partition_key = PartitionKey::from_static(NO_KEY);
-        Self { partition_key, explicit_hash_key: None, keyless: true, data: data.into() }
+        Self { partition_key, data: data.into(), hash_key: HashKey::MIN, place: Place::Keyless }
     }
 
     /// A record as it was found in an aggregate.
@@ -62,35 +73,38 @@ impl Record {
         explicit_hash_key: Option<HashKey>,
         data: Bytes,
     ) -> Self {
-        Self { partition_key, explicit_hash_key, keyless: false, data }
+        let place = if explicit_hash_key.is_some() { Place::Explicit } else { Place::PartitionKey };
+        Self { partition_key, data, hash_key: explicit_hash_key.unwrap_or_default(), place }
     }
 
     /// Sends it to the shard that owns `key`, instead of the one that owns the MD5 of its partition key.
     #[must_use]
     pub fn explicit_hash_key(mut self, key: HashKey) -> Self {
-        self.explicit_hash_key = Some(key);
-        self.keyless = false;
+        self.hash_key = key;
+        self.place = Place::Explicit;
         self
     }
 
     /// Whether it was made by [`Record::keyless`].
     #[must_use]
     pub fn is_keyless(&self) -> bool {
-        self.keyless
+        matches!(self.place, Place::Keyless | Place::Given)
     }
 
     /// Gives a keyless record its place. It stays keyless, so another place can be given to it. For producers.
     pub fn place(&mut self, key: HashKey) {
-        if self.keyless {
-            self.explicit_hash_key = Some(key);
+        if self.is_keyless() {
+            self.hash_key = key;
+            self.place = Place::Given;
         }
     }
 
     /// Takes the place of a keyless record from it again: it is as it was made.
     #[must_use]
     pub fn displaced(mut self) -> Self {
-        if self.keyless {
-            self.explicit_hash_key = None;
+        if self.is_keyless() {
+            self.hash_key = HashKey::MIN;
+            self.place = Place::Keyless;
         }
         self
     }
@@ -104,7 +118,10 @@ impl Record {
     /// Its explicit hash key, if it was given one.
     #[must_use]
     pub fn explicit(&self) -> Option<HashKey> {
-        self.explicit_hash_key
+        match self.place {
+            Place::Explicit | Place::Given => Some(self.hash_key),
+            Place::PartitionKey | Place::Keyless => None,
+        }
     }
 
     /// Its data.
@@ -116,7 +133,7 @@ impl Record {
     /// The key that decides its shard: the explicit one, or else the MD5 of its partition key.
     #[must_use]
     pub fn hash_key(&self) -> HashKey {
-        self.explicit_hash_key.unwrap_or_else(|| self.partition_key.hash_key())
+        self.explicit().unwrap_or_else(|| self.partition_key.hash_key())
     }
 
     /// Its size as the service counts it: bytes of data and of partition key.

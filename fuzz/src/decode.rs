@@ -1,14 +1,14 @@
 //! What must hold of the decoder for any input. Shared by the fuzz target and by the test that replays its corpus.
 
 use bytes::Bytes;
-use md5::{Digest, Md5};
 use shardflow_core::aggregation::{AggregateSize, Aggregator, MAGIC, decode};
+use shardflow_md5::digest;
 
 /// Decodes the input as it is, and once more with a magic and the right digest around it, so that the fuzzer need not
 /// find an MD5. What can be read is written and read again: the records must be the same.
 pub(crate) fn check(input: &[u8]) {
     drop(decode(&Bytes::copy_from_slice(input)));
-    let sealed: Bytes = [&MAGIC[..], input, &Md5::digest(input)].concat().into();
+    let sealed: Bytes = [&MAGIC[..], input, &digest(input)].concat().into();
     let Ok(records) = decode(&sealed) else { return };
     let records: Vec<_> = records.into_iter().map(|sub| sub.into_record()).collect();
     let mut aggregator = Aggregator::new(AggregateSize::MAX);

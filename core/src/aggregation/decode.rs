@@ -1,7 +1,7 @@
 //! Taking an aggregate apart.
 
 use bytes::Bytes;
-use md5::{Digest, Md5};
+use shardflow_md5::digest;
 
 use super::wire::{Broken, Fields, Value};
 use super::{DIGEST, MAGIC};
@@ -55,8 +55,7 @@ pub fn decode(data: &Bytes) -> Result<Vec<SubRecord>, NotAnAggregate> {
         return Err(NotAnAggregate::Plain);
     }
     let message = MAGIC.len()..data.len() - DIGEST;
-    let digest = Md5::digest(&data[message.clone()]);
-    if digest.as_slice() != &data[message.end..] {
+    if digest(&data[message.clone()]) != data[message.end..] {
         return Err(NotAnAggregate::WrongDigest);
     }
     let mut partition_keys = Vec::new();
@@ -175,7 +174,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn sealed(message: &[u8]) -> Bytes {
-        [&MAGIC[..], message, &Md5::digest(message)].concat().into()
+        [&MAGIC[..], message, &digest(message)].concat().into()
     }
 
     fn decoded(message: &[u8]) -> Vec<(String, Option<u128>, Vec<u8>)> {

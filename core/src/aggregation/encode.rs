@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 use bytes::Bytes;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
-use md5::{Digest, Md5};
+use shardflow_md5::{Digest, digest_all};
 
 use super::wire::{bytes_len, put_bytes, put_varint, varint_len};
 use super::{DIGEST, MAGIC, tag};
@@ -93,14 +93,21 @@ impl Aggregator {
     ///
     /// A single record comes out as it is, since the KPL never writes an aggregate of one.
     pub fn finish(&mut self) -> Option<Packed> {
+        self.finish_unsealed(None).map(Parcel::seal)
+    }
+
+    /// The same without the digest, for whoever seals several at once. `hash_key` is that of its first record, if it is
+    /// known already.
+    pub fn finish_unsealed(&mut self, hash_key: Option<HashKey>) -> Option<Parcel> {
         let first = self.first.take()?;
-        let packed = if self.count == 1 {
-            Packed::alone(&first)
+        let explicit_hash_key = hash_key.unwrap_or_else(|| first.hash_key());
+        let parcel = if self.count == 1 {
+            Parcel::alone(&first, explicit_hash_key)
         } else {
-            Packed {
+            Parcel {
                 partition_key: PartitionKey::from_static(AGGREGATE_KEY),
-                explicit_hash_key: first.hash_key(),
-                data: self.encode(),
+                explicit_hash_key,
+                content: Content::Unsealed(self.encode()),
                 records: self.count,
             }
         };
@@ -108,18 +115,17 @@ impl Aggregator {
         self.hash_keys.clear();
         self.records.clear();
         self.count = 0;
-        Some(packed)
+        Some(parcel)
     }
 
-    fn encode(&self) -> Bytes {
+    /// The aggregate, with room for its digest behind it.
+    fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.size());
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&self.partition_keys.encoded);
         bytes.extend_from_slice(&self.hash_keys.encoded);
         bytes.extend_from_slice(&self.records);
-        let digest = Md5::digest(&bytes[MAGIC.len()..]);
-        bytes.extend_from_slice(&digest);
-        bytes.into()
+        bytes
     }
 
     fn addition(&self, record: &Record) -> Addition {
@@ -259,16 +265,97 @@ pub struct Packed {
     pub records: usize,
 }
 
-impl Packed {
-    /// A record that travels by itself.
+/// One Kinesis record whose digest may still have to be computed.
+///
+/// A digest takes more time than all the rest of packing, and those of sixteen aggregates at once little more than one.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    partition_key: PartitionKey,
+    explicit_hash_key: HashKey,
+    content: Content,
+    records: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Sealed(Bytes),
+    /// An aggregate without its digest.
+    Unsealed(Vec<u8>),
+}
+
+impl Parcel {
+    /// A record that travels by itself. `hash_key` is its [`Record::hash_key`].
     #[must_use]
-    pub fn alone(record: &Record) -> Self {
+    pub fn alone(record: &Record, hash_key: HashKey) -> Self {
         Self {
             partition_key: record.partition_key().clone(),
-            explicit_hash_key: record.hash_key(),
-            data: record.data().clone(),
+            explicit_hash_key: hash_key,
+            content: Content::Sealed(record.data().clone()),
             records: 1,
         }
+    }
+
+    /// As [`Packed::partition_key`].
+    #[must_use]
+    pub fn partition_key(&self) -> &PartitionKey {
+        &self.partition_key
+    }
+
+    /// As [`Packed::explicit_hash_key`].
+    #[must_use]
+    pub fn explicit_hash_key(&self) -> HashKey {
+        self.explicit_hash_key
+    }
+
+    /// Bytes of its data, digest included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.content {
+            Content::Sealed(data) => data.len(),
+            Content::Unsealed(message) => message.len() + DIGEST,
+        }
+    }
+
+    /// Whether it has no data: a record can be empty, an aggregate is not.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its data. Seals it if that has not been done.
+    pub fn data(&mut self) -> &Bytes {
+        if matches!(self.content, Content::Unsealed(_)) {
+            Self::seal_all([&mut *self]);
+        }
+        match &self.content {
+            Content::Sealed(data) => data,
+            Content::Unsealed(_) => unreachable!("it has just been sealed"),
+        }
+    }
+
+    /// Computes the digests of all that lack one.
+    pub fn seal_all<'a>(parcels: impl IntoIterator<Item = &'a mut Self>) {
+        let mut open: Vec<(&mut Content, Vec<u8>)> = Vec::new();
+        for parcel in parcels {
+            if let Content::Unsealed(message) = &mut parcel.content {
+                let message = std::mem::take(message);
+                open.push((&mut parcel.content, message));
+            }
+        }
+        let mut digests = vec![Digest::default(); open.len()];
+        digest_all(open.iter().map(|(_, message)| &message[MAGIC.len()..]).zip(&mut digests));
+        for ((content, mut bytes), digest) in open.into_iter().zip(digests) {
+            bytes.extend_from_slice(&digest);
+            *content = Content::Sealed(bytes.into());
+        }
+    }
+
+    /// What is put.
+    #[must_use]
+    pub fn seal(mut self) -> Packed {
+        let data = self.data().clone();
+        let Self { partition_key, explicit_hash_key, records, .. } = self;
+        Packed { partition_key, explicit_hash_key, data, records }
     }
 }
 
@@ -346,7 +433,7 @@ mod tests {
             let told = aggregator.size_with(&record);
             aggregator.try_push(record).unwrap();
             assert_eq!(aggregator.size(), told);
-            assert_eq!(aggregator.encode().len(), told);
+            assert_eq!(aggregator.encode().len() + DIGEST, told);
         }
     }
 

@@ -26,7 +26,7 @@ mod encode;
 mod wire;
 
 pub use decode::{NotAnAggregate, SubRecord, deaggregate, decode, try_deaggregate};
-pub use encode::{AggregateSize, Aggregator, Packed};
+pub use encode::{AggregateSize, Aggregator, Packed, Parcel};
 
 /// What an aggregate starts with.
 pub const MAGIC: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];

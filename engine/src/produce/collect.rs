@@ -1,6 +1,7 @@
 //! The way out: which entries travel together, and when.
 
 use shardflow_core::HashKeyRange;
+use shardflow_core::aggregation::Parcel;
 
 use super::Ordering;
 use super::description::Manner;
@@ -69,13 +70,14 @@ impl<T> Pipeline<T> {
         }
     }
 
-    fn send(&mut self, now: Moment, entries: Vec<Entry<T>>) {
+    fn send(&mut self, now: Moment, mut entries: Vec<Entry<T>>) {
         let id = self.ids.next();
         let anywhere = self.described.manner() == Some(Manner::Anywhere);
-        let put = entries.iter().map(|entry| PutEntry {
+        Parcel::seal_all(entries.iter_mut().map(|entry| &mut entry.parcel));
+        let put = entries.iter_mut().map(|entry| PutEntry {
             partition_key: (!anywhere || !entry.is_keyless()).then(|| entry.partition_key().clone()),
             explicit_hash_key: (!anywhere).then(|| entry.hash_key()),
-            data: entry.packed.data.clone(),
+            data: entry.parcel.data().clone(),
         });
         self.requests.push_back((id, Request::PutRecords(put.collect())));
         self.flights.insert(id, Flight { entries, sent: now });

@@ -38,5 +38,5 @@ mod tests;
 
 pub use description::Description;
 pub use epochs::FlushId;
-pub use pipeline::{Answer, Event, Outcome, Pipeline, Placed, PutEntry, Request};
+pub use pipeline::{Answer, Delivered, Event, Outcome, Pipeline, Placed, PutEntry, Request};
 pub use settings::{Ordering, RECORD_OVERHEAD, Settings};

@@ -1,6 +1,6 @@
 //! Turning records into entries.
 
-use shardflow_core::aggregation::{AggregateSize, Aggregator, Packed};
+use shardflow_core::aggregation::{AggregateSize, Aggregator, Parcel};
 use shardflow_core::{HashKey, HashKeyRange, PartitionKey, Record, ShardId};
 
 use super::Settings;
@@ -10,7 +10,7 @@ use crate::Moment;
 /// One Kinesis record with the user records that it carries.
 #[derive(Debug)]
 pub(super) struct Entry<T> {
-    pub(super) packed: Packed,
+    pub(super) parcel: Parcel,
     pub(super) records: Vec<Held<T>>,
     /// When it is to be sent.
     pub(super) due: Moment,
@@ -24,7 +24,7 @@ pub(super) struct Entry<T> {
 impl<T> Entry<T> {
     /// What it counts in a request: the service counts data and partition key.
     pub(super) fn size(&self) -> usize {
-        self.packed.data.len() + self.packed.partition_key.as_bytes().len()
+        self.parcel.len() + self.parcel.partition_key().as_bytes().len()
     }
 
     /// Whether it carries a record that was put without a key.
@@ -33,11 +33,11 @@ impl<T> Entry<T> {
     }
 
     pub(super) fn partition_key(&self) -> &PartitionKey {
-        &self.packed.partition_key
+        self.parcel.partition_key()
     }
 
     pub(super) fn hash_key(&self) -> HashKey {
-        self.packed.explicit_hash_key
+        self.parcel.explicit_hash_key()
     }
 }
 
@@ -116,16 +116,21 @@ impl Packer {
             records.push(held);
             return None;
         }
-        open.replace(self.open(held, due))
+        // As many records as it had are likely to come again.
+        let expected = open.as_ref().map_or(1, |full| full.records.len());
+        open.replace(self.open(held, due, expected))
     }
 
     /// A bundle of one record. It is open to others only if it fits into an aggregate at all.
-    fn open<T>(&mut self, held: Held<T>, due: Moment) -> Bundle<T> {
+    fn open<T>(&mut self, held: Held<T>, due: Moment, expected: usize) -> Bundle<T> {
         let mut aggregator = self.size.map(|size| self.spare.pop().unwrap_or_else(|| Aggregator::new(size)));
         if let Some(unused) = aggregator.take_if(|aggregator| aggregator.try_push(&held.record).is_err()) {
             self.keep(unused);
         }
-        Bundle { aggregator, oldest: held.accepted, due, records: vec![held] }
+        let oldest = held.accepted;
+        let mut records = Vec::with_capacity(expected);
+        records.push(held);
+        Bundle { aggregator, oldest, due, records }
     }
 
     /// Makes an entry of a bundle.
@@ -136,15 +141,14 @@ impl Packer {
         range: HashKeyRange,
     ) -> Entry<T> {
         let Bundle { aggregator, records, oldest, due } = bundle;
-        let packed = aggregator.and_then(|mut aggregator| {
-            let packed = aggregator.finish();
+        let first = records.first().expect("a bundle is opened by its first record");
+        let parcel = aggregator.and_then(|mut aggregator| {
+            let parcel = aggregator.finish_unsealed(Some(first.hash_key));
             self.keep(aggregator);
-            packed
+            parcel
         });
-        let packed = packed.unwrap_or_else(|| {
-            Packed::alone(&records.first().expect("a bundle is opened by its first record").record)
-        });
-        Entry { packed, records, due, oldest, shard: shard.cloned(), range }
+        let parcel = parcel.unwrap_or_else(|| Parcel::alone(&first.record, first.hash_key));
+        Entry { parcel, records, due, oldest, shard: shard.cloned(), range }
     }
 
     /// An entry of a single record that shares with no other.
@@ -154,8 +158,8 @@ impl Packer {
         shard: Option<&ShardId>,
         range: HashKeyRange,
     ) -> Entry<T> {
-        let packed = Packed::alone(&held.record);
-        Entry { packed, oldest: held.accepted, due, records: vec![held], shard: shard.cloned(), range }
+        let parcel = Parcel::alone(&held.record, held.hash_key);
+        Entry { parcel, oldest: held.accepted, due, records: vec![held], shard: shard.cloned(), range }
     }
 
     /// Whether records of a shard share entries. Those whose shard is not known must not: a KCL drops an aggregate

@@ -101,20 +101,19 @@ impl<T> Pipeline<T> {
 
     // What the application wants.
 
-    /// Accepts a record. `hash_key` is the record's [`Record::hash_key`], which is computed where there is most time for
-    /// it.
-    pub fn put(&mut self, now: Moment, record: Record, hash_key: HashKey, tag: T) {
+    /// Accepts a record. `hash_key` is the record's [`Record::hash_key`], which is faster to compute for many at once.
+    ///
+    /// Records may be put together and somewhat later than they were `accepted`; [`Pipeline::handle_timeout`] follows.
+    pub fn put(&mut self, accepted: Moment, record: Record, hash_key: HashKey, tag: T) {
         self.held_bytes += Settings::cost(&record);
         let epoch = self.epochs.accept();
-        let held = Held { record, hash_key, tag, accepted: now, epoch, trail: Trail::default() };
+        let held = Held { record, hash_key, tag, accepted, epoch, trail: Trail::default() };
         if self.lanes.is_empty() {
-            self.map.want_first(now);
-            self.described.want_first(now);
+            self.map.want_first(accepted);
+            self.described.want_first(accepted);
             self.waiting.push_back(held);
-            self.refresh(now);
         } else {
-            self.route(now, held);
-            self.collect(now);
+            self.route(accepted, held);
         }
     }
 
@@ -386,9 +385,11 @@ pub struct Placed {
 }
 
 /// What a pipeline tells.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Event<T> {
-    /// A record is settled.
+    /// An entry was delivered, and all records with it.
+    Delivered(Delivered<T>),
+    /// A record was not delivered.
     Settled {
         /// Whose it is.
         tag: T,
@@ -402,6 +403,40 @@ pub enum Event<T> {
         /// How many of those accepted since the flush before were not delivered.
         failed: u64,
     },
+}
+
+/// The records of an entry that was delivered.
+#[derive(Debug)]
+pub struct Delivered<T> {
+    pub(super) placed: Placed,
+    pub(super) records: Vec<Held<T>>,
+}
+
+impl<T> Delivered<T> {
+    /// Where they are.
+    #[must_use]
+    pub fn placed(&self) -> &Placed {
+        &self.placed
+    }
+
+    /// Each record's mark, its index in the aggregate unless it travelled alone, and the tries that it took.
+    pub fn into_records(self) -> impl ExactSizeIterator<Item = (T, Option<u64>, u32)> {
+        let alone = self.records.len() == 1;
+        let mut index = 0;
+        self.records.into_iter().map(move |held| {
+            let place = (!alone).then_some(index);
+            index += 1;
+            (held.tag, place, held.trail.len() + 1)
+        })
+    }
+
+    /// The same as [`Outcome::Delivered`].
+    pub fn into_outcomes(self) -> impl Iterator<Item = (T, Outcome)> {
+        let placed = self.placed.clone();
+        self.into_records().map(move |(tag, sub_sequence_number, attempts)| {
+            (tag, Outcome::Delivered { placed: placed.clone(), sub_sequence_number, attempts })
+        })
+    }
 }
 
 /// What became of a record.

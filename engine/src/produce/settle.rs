@@ -9,7 +9,7 @@ use super::description::Description;
 use super::held::{Held, Trail};
 use super::lane::Lane;
 use super::pack::Entry;
-use super::pipeline::{Event, Flight, Outcome, Pipeline, Placed, Request, Unjudged};
+use super::pipeline::{Delivered, Event, Flight, Outcome, Pipeline, Placed, Request, Unjudged};
 use crate::{Failure, Moment, Verdict};
 
 impl<T> Pipeline<T> {
@@ -90,7 +90,7 @@ impl<T> Pipeline<T> {
             self.map.contradicted(sent);
         }
         if as_predicted || entry.records.len() == 1 {
-            self.deliver(entry, &placed);
+            self.deliver(entry, placed);
             return None;
         }
         let Some(range) = self.map.range_of(&placed.shard_id) else {
@@ -98,7 +98,7 @@ impl<T> Pipeline<T> {
             return None;
         };
         if entry.records.iter().all(|held| range.contains(held.hash_key)) {
-            self.deliver(entry, &placed);
+            self.deliver(entry, placed);
             return None;
         }
         self.misplaced(now, entry, &placed, sent)
@@ -144,16 +144,12 @@ impl<T> Pipeline<T> {
         self.note(now, entry, sent, &Failure::unknown("Misplaced", message))
     }
 
-    fn deliver(&mut self, entry: Entry<T>, placed: &Placed) {
-        let alone = entry.records.len() == 1;
-        for (index, held) in (0..).zip(entry.records) {
-            let outcome = Outcome::Delivered {
-                placed: placed.clone(),
-                sub_sequence_number: (!alone).then_some(index),
-                attempts: held.trail.len() + 1,
-            };
-            self.settle(held, outcome);
+    fn deliver(&mut self, entry: Entry<T>, placed: Placed) {
+        for held in &entry.records {
+            self.held_bytes -= Settings::cost(&held.record);
+            self.epochs.settle(held.epoch, false);
         }
+        self.events.push_back(Event::Delivered(Delivered { placed, records: entry.records }));
     }
 
     fn refuse(&mut self, now: Moment, mut entry: Entry<T>, sent: Moment, failure: &Failure) {
@@ -245,7 +241,7 @@ impl<T> Pipeline<T> {
         for unjudged in std::mem::take(&mut self.unjudged) {
             match self.map.range_of(&unjudged.placed.shard_id) {
                 Some(range) if unjudged.entry.records.iter().all(|held| range.contains(held.hash_key)) => {
-                    self.deliver(unjudged.entry, &unjudged.placed);
+                    self.deliver(unjudged.entry, unjudged.placed);
                 }
                 // Asked for before that shard was known to be, or without the closed ones.
                 None if asked.is_none_or(|asked| asked < unjudged.answered) => {
@@ -314,13 +310,9 @@ impl<T> Pipeline<T> {
         outcome: impl FnOnce(Record, Vec<Attempt>) -> Outcome,
     ) {
         let attempts = held.trail.attempts(held.accepted);
-        let outcome = outcome(held.record.clone().displaced(), attempts);
-        self.settle(held, outcome);
-    }
-
-    fn settle(&mut self, held: Held<T>, outcome: Outcome) {
         self.held_bytes -= Settings::cost(&held.record);
-        self.epochs.settle(held.epoch, !matches!(outcome, Outcome::Delivered { .. }));
+        self.epochs.settle(held.epoch, true);
+        let outcome = outcome(held.record.displaced(), attempts);
         self.events.push_back(Event::Settled { tag: held.tag, outcome });
     }
 

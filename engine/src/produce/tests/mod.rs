@@ -70,12 +70,17 @@ impl Talk {
         }
         while let Some(event) = self.pipeline.poll_event() {
             match event {
-                Event::Settled { tag, outcome } => {
-                    assert!(self.settled.insert(tag, outcome).is_none(), "{tag} is settled once");
+                Event::Settled { tag, outcome } => self.settle(tag, outcome),
+                Event::Delivered(delivered) => {
+                    delivered.into_outcomes().for_each(|(tag, outcome)| self.settle(tag, outcome));
                 }
                 Event::Flushed { failed, .. } => self.flushed.push(failed),
             }
         }
+    }
+
+    fn settle(&mut self, tag: u32, outcome: Outcome) {
+        assert!(self.settled.insert(tag, outcome).is_none(), "{tag} is settled once");
     }
 
     /// Puts a record that belongs to the given point of the hash space, in hundredths.
@@ -89,6 +94,7 @@ impl Talk {
         data.resize(size.max(4), 0);
         let record = Record::new("k", data).unwrap().explicit_hash_key(key);
         self.pipeline.put(self.now, record, key, tag);
+        self.pipeline.handle_timeout(self.now);
         self.drain();
     }
 
@@ -98,6 +104,7 @@ impl Talk {
         let record = Record::keyless(data);
         let key = record.hash_key();
         self.pipeline.put(self.now, record, key, tag);
+        self.pipeline.handle_timeout(self.now);
         self.drain();
     }
 

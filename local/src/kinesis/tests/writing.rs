@@ -208,11 +208,9 @@ fn ordering_by_a_number_takes_numbers_only() {
 fn a_stream_that_distributes_by_itself_spreads_records_and_needs_no_key() {
     let mut world = World::new();
     world.create_on_demand("orders");
-    let update = |record_distribution_strategy| {
-        update_stream_record_distribution_strategy::UpdateStreamRecordDistributionStrategyRequest {
-            stream: "orders".into(),
-            record_distribution_strategy,
-        }
+    let update = |record_distribution_strategy| UpdateStreamRecordDistributionStrategyRequest {
+        stream: "orders".into(),
+        record_distribution_strategy,
     };
     let auto = update(RecordDistributionStrategy::Auto);
     world.kinesis.update_stream_record_distribution_strategy(world.now, auto).unwrap();
