@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use aws_sdk_kinesis::operation::describe_stream_summary::DescribeStreamSummaryOutput;
-use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::{
-    self, PutRecordsRequestEntry, RecordDistributionStrategy, ShardFilter, ShardFilterType,
-};
+use aws_sdk_kinesis::types::{self, RecordDistributionStrategy, ShardFilter, ShardFilterType};
 use shardflow_core::{RecordDistribution, Shard, Stream, limits};
 use shardflow_engine::Failure;
 use shardflow_engine::produce::{Answer, Description, Placed, PutEntry, Request};
 
+use crate::body::Body;
 use shardflow_sdk::{bounded, classify, kinesis, list_shards, unreadable};
 
 /// The service, as far as a producer needs it. Every call ends within the time-out.
@@ -36,21 +34,15 @@ impl Client {
     }
 
     async fn put_records(&self, entries: Vec<PutEntry>) -> Result<Vec<Result<Placed, Failure>>, Failure> {
-        let records = entries.into_iter().map(|entry| {
-            PutRecordsRequestEntry::builder()
-                .data(Blob::new(entry.data))
-                .set_partition_key(entry.partition_key.map(|key| key.as_str().to_owned()))
-                .set_explicit_hash_key(entry.explicit_hash_key.map(|key| key.to_string()))
-                .build()
-                .map_err(|error| Failure::refused("NotSent", error.to_string()))
-        });
-        let records = records.collect::<Result<_, _>>()?;
-        let call = self.kinesis.put_records();
+        let body = Body::new(&self.stream, &entries);
+        drop(entries);
+        let call = self.kinesis.put_records().set_records(Some(Vec::new()));
         let call = match &self.stream {
             Stream::Name(name) => call.stream_name(name.as_str()),
             Stream::Arn(arn) => call.stream_arn(arn.as_str()),
         };
-        let sent = async { call.set_records(Some(records)).send().await.map_err(|error| classify(&error)) };
+        let call = call.customize().interceptor(body);
+        let sent = async { call.send().await.map_err(|error| classify(&error)) };
         bounded(self.timeout, sent).await?.records.into_iter().map(|entry| Ok(placed(entry))).collect()
     }
 

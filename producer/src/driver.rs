@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shardflow_engine::produce::{Answer, Event, FlushId, Outcome, Pipeline, Placed};
+use shardflow_core::HashKey;
+use shardflow_engine::produce::{Answer, Delivered, Event, FlushId, Outcome, Pipeline, Placed};
 use shardflow_engine::{Failure, Moment, RequestId};
 use shardflow_sdk::seed;
 use tokio::sync::oneshot;
@@ -31,9 +32,15 @@ pub(crate) struct Driver {
     on_failure: Option<OnFailure>,
     record_ttl: Duration,
     epoch: Instant,
+    /// How long records lie before they are looked at, and until when those that have arrived do.
+    nap: Duration,
+    napping: Option<Instant>,
 }
 
 impl Driver {
+    /// Waking up for each record would cost more than all that is done for it.
+    const NAP: Duration = Duration::from_millis(1);
+
     pub(crate) fn new(inbox: Arc<Inbox>, config: &Config, client: Client) -> Self {
         Self {
             pipeline: Pipeline::new(config.settings.clone(), seed()),
@@ -46,6 +53,8 @@ impl Driver {
             on_failure: config.on_failure.clone(),
             record_ttl: config.settings.record_ttl,
             epoch: Instant::now(),
+            nap: if config.settings.linger > Self::NAP * 4 { Self::NAP } else { Duration::ZERO },
+            napping: None,
         }
     }
 
@@ -53,41 +62,57 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         loop {
             let now = self.now();
-            self.read_mail(now);
+            self.read_mail();
+            self.pipeline.handle_timeout(now);
             self.drain();
-            let deadline = self.pipeline.poll_timeout().map(|at| self.epoch + at.since_start());
-            // Answers first, since they make room; mail before time, since it is there already. All arms are cancel
-            // safe.
-            tokio::select! {
-                biased;
-                Some(answered) = self.requests.join_next_with_id() => {
-                    let now = self.now();
-                    self.answered(now, answered);
-                }
-                () = self.inbox.arrived.notified() => {}
-                () = sleep_until(deadline.unwrap_or(self.epoch)), if deadline.is_some() => {
-                    let now = self.now();
-                    self.pipeline.handle_timeout(now);
-                }
+            if self.wait().await {
+                self.napping = Some(Instant::now() + self.nap);
+                self.wait().await;
+                self.napping = None;
             }
         }
     }
 
-    fn now(&self) -> Moment {
-        Moment::from_start(self.epoch.elapsed())
+    /// Until something is to be done. Tells whether that is only that records have begun to arrive.
+    async fn wait(&mut self) -> bool {
+        let deadline = self.pipeline.poll_timeout().map(|at| self.epoch + at.since_start());
+        let until = [deadline, self.napping].into_iter().flatten().min();
+        // Answers first, since they make room; mail before time, since it is there already. All arms are cancel safe.
+        tokio::select! {
+            biased;
+            Some(answered) = self.requests.join_next_with_id() => {
+                let now = self.now();
+                self.answered(now, answered);
+                false
+            }
+            () = self.inbox.urgent.notified() => false,
+            () = self.inbox.arrived.notified(), if self.napping.is_none() => true,
+            () = sleep_until(until.unwrap_or(self.epoch)), if until.is_some() => false,
+        }
     }
 
-    fn read_mail(&mut self, now: Moment) {
+    fn now(&self) -> Moment {
+        self.at(Instant::now())
+    }
+
+    fn at(&self, instant: Instant) -> Moment {
+        Moment::from_start(instant.saturating_duration_since(self.epoch))
+    }
+
+    fn read_mail(&mut self) {
         let mut mail = std::mem::take(&mut self.mail);
         self.inbox.take(&mut mail);
-        self.read(now, &mut mail);
+        self.read(&mut mail);
         self.mail = mail;
     }
 
-    fn read(&mut self, now: Moment, mail: &mut Mail) {
-        for Put { record, hash_key, tag } in mail.puts.drain(..) {
-            self.pipeline.put(now, record, hash_key, tag);
+    fn read(&mut self, mail: &mut Mail) {
+        let accepted = mail.since.take().map_or(Moment::START, |since| self.at(since));
+        let hash_keys = HashKey::of_all(mail.puts.iter().map(|put| &put.record));
+        for (Put { record, tag }, hash_key) in mail.puts.drain(..).zip(hash_keys) {
+            self.pipeline.put(accepted, record, hash_key, tag);
         }
+        let now = self.now();
         for done in mail.flushes.drain(..) {
             let id = self.pipeline.flush(now);
             self.flushes.insert(id, done);
@@ -123,6 +148,7 @@ impl Driver {
         let mut freed = 0;
         while let Some(event) = self.pipeline.poll_event() {
             match event {
+                Event::Delivered(delivered) => freed += Self::deliver(delivered),
                 Event::Settled { tag, outcome } => {
                     freed += tag.cost;
                     self.settle(tag, outcome);
@@ -138,23 +164,34 @@ impl Driver {
         self.inbox.budget.add_permits(freed);
     }
 
+    /// Tells the tickets of an entry, and how much of the budget that frees.
+    fn deliver(delivered: Delivered<Tag>) -> usize {
+        let Placed { shard_id, sequence_number } = delivered.placed().clone();
+        let mut freed = 0;
+        for (tag, sub_sequence_number, attempts) in delivered.into_records() {
+            freed += tag.cost;
+            let (shard_id, sequence_number) = (shard_id.clone(), sequence_number.clone());
+            let receipt = Receipt { shard_id, sequence_number, sub_sequence_number, attempts };
+            // Nobody need wait for it.
+            let _waits = tag.settle.send(Ok(receipt)).is_ok();
+        }
+        freed
+    }
+
     fn settle(&self, tag: Tag, outcome: Outcome) {
-        let settled = match outcome {
-            Outcome::Delivered { placed, sub_sequence_number, attempts } => {
-                let Placed { shard_id, sequence_number } = placed;
-                Ok(Receipt { shard_id, sequence_number, sub_sequence_number, attempts })
-            }
+        let error = match outcome {
+            Outcome::Delivered { .. } => return,
             Outcome::Expired { record, attempts } => {
-                Err(RecordError::Expired { record, ttl: self.record_ttl, attempts })
+                RecordError::Expired { record, ttl: self.record_ttl, attempts }
             }
             Outcome::Refused { record, attempts } => {
                 let (code, message) =
                     attempts.last().map(|last| (last.code.clone(), last.message.clone())).unwrap_or_default();
-                Err(RecordError::Refused { record, code, message, attempts })
+                RecordError::Refused { record, code, message, attempts }
             }
-            Outcome::Abandoned { record, attempts } => Err(RecordError::Abandoned { record, attempts }),
+            Outcome::Abandoned { record, attempts } => RecordError::Abandoned { record, attempts },
         };
-        if let Err(Err(error)) = tag.settle.send(settled.map_err(Box::new)) {
+        if let Err(Err(error)) = tag.settle.send(Err(Box::new(error))) {
             match &self.on_failure {
                 Some(call) => call(*error),
                 None => {
@@ -169,13 +206,16 @@ impl Driver {
 /// The last handle was dropped, or the runtime ends: what is not settled goes back to its owner.
 impl Drop for Driver {
     fn drop(&mut self) {
-        let now = self.now();
         let mut last = self.inbox.end();
-        self.read(now, &mut last);
-        self.pipeline.abandon(now);
+        self.read(&mut last);
+        self.pipeline.abandon(self.now());
         while let Some(event) = self.pipeline.poll_event() {
-            if let Event::Settled { tag, outcome } = event {
-                self.settle(tag, outcome);
+            match event {
+                Event::Delivered(delivered) => {
+                    Self::deliver(delivered);
+                }
+                Event::Settled { tag, outcome } => self.settle(tag, outcome),
+                Event::Flushed { .. } => {}
             }
         }
     }

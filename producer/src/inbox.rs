@@ -2,8 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use shardflow_core::{HashKey, Record};
+use shardflow_core::Record;
 use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::time::Instant;
 
 use crate::ticket::Settled;
 
@@ -12,8 +13,10 @@ use crate::ticket::Settled;
 pub(crate) struct Inbox {
     /// Held for a push or a swap only, never across an await: a plain mutex is the fastest.
     mail: Mutex<Mail>,
-    /// Wakes the task.
+    /// Tells the task that the first record has arrived since it last looked.
     pub(crate) arrived: Notify,
+    /// Tells the task to look at once.
+    pub(crate) urgent: Notify,
     /// A permit for each byte that may be held. Closed with the producer.
     pub(crate) budget: Semaphore,
 }
@@ -22,6 +25,10 @@ pub(crate) struct Inbox {
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
     pub(crate) puts: Vec<Put>,
+    /// When the first of them arrived.
+    pub(crate) since: Option<Instant>,
+    /// What they cost.
+    bytes: usize,
     /// Flushes come after all puts that they wait for.
     pub(crate) flushes: Vec<oneshot::Sender<u64>>,
     /// Everything that is not settled is to be given back.
@@ -34,8 +41,6 @@ pub(crate) struct Mail {
 #[derive(Debug)]
 pub(crate) struct Put {
     pub(crate) record: Record,
-    /// Computed by the caller: callers are many, the task is one.
-    pub(crate) hash_key: HashKey,
     pub(crate) tag: Tag,
 }
 
@@ -48,8 +53,12 @@ pub(crate) struct Tag {
 }
 
 impl Inbox {
+    /// Bytes that are not left to lie.
+    const MUCH: usize = 1 << 20;
+
     pub(crate) fn new(budget: usize) -> Self {
-        Self { mail: Mutex::default(), arrived: Notify::new(), budget: Semaphore::new(budget) }
+        let (arrived, urgent) = (Notify::new(), Notify::new());
+        Self { mail: Mutex::default(), arrived, urgent, budget: Semaphore::new(budget) }
     }
 
     /// Leaves a record for the task, or gives it back when there is none any more.
@@ -58,9 +67,20 @@ impl Inbox {
         if mail.ended {
             return Err(put.record);
         }
+        let before = mail.bytes;
+        mail.bytes += put.tag.cost;
+        let much = before < Self::MUCH && mail.bytes >= Self::MUCH;
+        let first = mail.puts.is_empty();
+        if first {
+            mail.since = Some(Instant::now());
+        }
         mail.puts.push(put);
         drop(mail);
-        self.arrived.notify_one();
+        if much {
+            self.urgent.notify_one();
+        } else if first {
+            self.arrived.notify_one();
+        }
         Ok(())
     }
 
@@ -71,18 +91,19 @@ impl Inbox {
         if !mail.ended {
             mail.flushes.push(done);
             drop(mail);
-            self.arrived.notify_one();
+            self.urgent.notify_one();
         }
         flushed
     }
 
     pub(crate) fn abandon(&self) {
         self.lock().abandon = true;
-        self.arrived.notify_one();
+        self.urgent.notify_one();
     }
 
     /// Takes what has arrived. What comes in must be empty; it is used for what arrives next.
     pub(crate) fn take(&self, mail: &mut Mail) {
+        mail.bytes = 0;
         std::mem::swap(&mut *self.lock(), mail);
     }
 

@@ -30,6 +30,7 @@
 //! since the producer retries by itself.
 #![forbid(unsafe_code)]
 
+mod body;
 mod client;
 mod config;
 mod driver;

@@ -155,7 +155,7 @@ impl Producer {
             return Err(PutError::NoRuntime(record));
         }
         let (settle, settled) = oneshot::channel();
-        match inbox.put(Put { hash_key: record.hash_key(), record, tag: Tag { settle, cost } }) {
+        match inbox.put(Put { record, tag: Tag { settle, cost } }) {
             Ok(()) => Ok(Ticket(settled)),
             Err(record) => Err(PutError::Closed(record)),
         }

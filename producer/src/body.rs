@@ -1,0 +1,147 @@
+//! The body of a PutRecords request, written once and straight into its place.
+//!
+//! The SDK copies each entry's data, makes text of it, and copies that into the body; here it is encoded where it is sent
+//! from. All else, from endpoint to signature, is the SDK's.
+
+use std::io::Write as _;
+
+use aws_sdk_kinesis::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_kinesis::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_kinesis::error::BoxError;
+use aws_smithy_types::body::SdkBody;
+use base64_simd::STANDARD;
+use bytes::Bytes;
+use shardflow_core::Stream;
+use shardflow_engine::produce::PutEntry;
+
+/// Puts a body in the place of the one that the SDK has made.
+#[derive(Debug)]
+pub(crate) struct Body(Bytes);
+
+impl Body {
+    const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+
+    pub(crate) fn new(stream: &Stream, entries: &[PutEntry]) -> Self {
+        Self(write(stream, entries).into())
+    }
+}
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for Body {
+    fn name(&self) -> &'static str {
+        "Body"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        match request.headers().get("content-type") {
+            Some(Self::CONTENT_TYPE) => {}
+            other => return Err(format!("the client speaks {other:?}, not {}", Self::CONTENT_TYPE).into()),
+        }
+        request.headers_mut().insert("content-length", self.0.len().to_string());
+        *request.body_mut() = SdkBody::from(self.0.clone());
+        Ok(())
+    }
+}
+
+fn write(stream: &Stream, entries: &[PutEntry]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(entries.iter().map(most_bytes).sum::<usize>() + AROUND);
+    body.extend_from_slice(br#"{"Records":["#);
+    for (place, entry) in entries.iter().enumerate() {
+        body.extend_from_slice(if place == 0 { br#"{"Data":""# } else { br#",{"Data":""# });
+        STANDARD.encode_append(&entry.data, &mut body);
+        body.push(b'"');
+        if let Some(key) = entry.explicit_hash_key {
+            infallible(write!(body, r#","ExplicitHashKey":"{key}""#));
+        }
+        if let Some(key) = &entry.partition_key {
+            body.extend_from_slice(br#","PartitionKey":"#);
+            infallible(serde_json::to_writer(&mut body, key.as_str()));
+        }
+        body.push(b'}');
+    }
+    let (name, value) = match stream {
+        Stream::Name(name) => ("StreamName", name.as_str()),
+        Stream::Arn(arn) => ("StreamARN", arn.as_str()),
+    };
+    infallible(write!(body, r#"],"{name}":"{value}"}}"#));
+    body
+}
+
+/// Writing into memory.
+fn infallible<E: std::fmt::Debug>(written: Result<(), E>) {
+    written.expect("there is always room in a vector");
+}
+
+/// What an entry takes unless its key is all escapes.
+fn most_bytes(entry: &PutEntry) -> usize {
+    let key = entry.partition_key.as_ref().map_or(0, |key| key.as_bytes().len());
+    STANDARD.encoded_length(entry.data.len()) + key + AROUND
+}
+
+/// More than the names, the longest hash key, and the longest ARN of a stream take.
+const AROUND: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use shardflow_core::{HashKey, PartitionKey};
+
+    use super::*;
+
+    fn entry(key: Option<&'static str>, hash_key: Option<u128>, data: &'static [u8]) -> PutEntry {
+        PutEntry {
+            partition_key: key.map(PartitionKey::from_static),
+            explicit_hash_key: hash_key.map(HashKey),
+            data: Bytes::from_static(data),
+        }
+    }
+
+    fn written(stream: &str, entries: &[PutEntry]) -> Value {
+        serde_json::from_slice(&write(&stream.parse().unwrap(), entries)).unwrap()
+    }
+
+    #[test]
+    fn entries_are_told_in_order_with_what_they_have() {
+        let entries = [
+            entry(Some("a"), Some(u128::MAX), b"hello"),
+            entry(Some("b"), None, b""),
+            entry(None, None, &[0xff, 0xfe, 0xfd]),
+        ];
+        let expected = json!({
+            "Records": [
+                {"Data": "aGVsbG8=", "ExplicitHashKey": "340282366920938463463374607431768211455", "PartitionKey": "a"},
+                {"Data": "", "PartitionKey": "b"},
+                {"Data": "//79"},
+            ],
+            "StreamName": "orders",
+        });
+        assert_eq!(written("orders", &entries), expected);
+        let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
+        assert_eq!(written(arn, &[]), json!({"Records": [], "StreamARN": arn}));
+    }
+
+    #[test]
+    fn keys_keep_all_their_characters() {
+        for key in ["\"", "\\", "\u{0}\n\u{1f}", "ä€😀", "</script>", "\u{2028}\u{7f}"] {
+            let body = written("s", &[entry(Some(key), None, b"x")]);
+            assert_eq!(body["Records"][0]["PartitionKey"], key);
+        }
+    }
+
+    #[test]
+    fn a_body_is_written_without_being_moved() {
+        let data = vec![7; 51_200];
+        let entry = PutEntry { data: data.into(), ..entry(Some("a"), Some(u128::MAX), b"") };
+        let entries = vec![entry; 100];
+        let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders".parse().unwrap();
+        let most = entries.iter().map(most_bytes).sum::<usize>() + AROUND;
+        let body = write(&arn, &entries);
+        assert!(body.len() <= most && body.capacity() == most);
+    }
+}
