@@ -11,6 +11,6 @@ mod seed;
 mod shards;
 
 pub use classify::{classify, unreadable};
-pub use limits::{bounded, kinesis, timeouts};
+pub use limits::{bounded, kinesis, kinesis_within, timeouts};
 pub use seed::seed;
 pub use shards::{list_shards, shard};

@@ -10,11 +10,17 @@ use shardflow_engine::Failure;
 /// An application's client as the engine wants it: it decides by itself what is tried again, and when.
 #[must_use]
 pub fn kinesis(client: &aws_sdk_kinesis::Client, timeout: Duration) -> aws_sdk_kinesis::Client {
+    kinesis_within(client, timeouts(timeout))
+}
+
+/// The same, with more to say about time.
+#[must_use]
+pub fn kinesis_within(client: &aws_sdk_kinesis::Client, timeouts: TimeoutConfig) -> aws_sdk_kinesis::Client {
     let config = client
         .config()
         .to_builder()
         .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts(timeout))
+        .timeout_config(timeouts)
         // The time-out bounds a stalled call too; this would look at the wall's clock twice a second for each.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     aws_sdk_kinesis::Client::from_conf(config.build())
