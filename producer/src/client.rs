@@ -8,8 +8,10 @@ use shardflow_core::{RecordDistribution, Shard, Stream, limits};
 use shardflow_engine::Failure;
 use shardflow_engine::produce::{Answer, Description, Placed, PutEntry, Request};
 
+use shardflow_sdk::{bounded, classify, kinesis_within, list_shards, timeouts, unreadable};
+
+use crate::Config;
 use crate::body::Body;
-use shardflow_sdk::{bounded, classify, kinesis, list_shards, unreadable};
 
 /// The service, as far as a producer needs it. Every call ends within the time-out.
 #[derive(Clone, Debug)]
@@ -20,8 +22,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(client: &aws_sdk_kinesis::Client, stream: Stream, timeout: Duration) -> Self {
-        Self { kinesis: kinesis(client, timeout), stream, timeout }
+    pub(crate) fn new(client: &aws_sdk_kinesis::Client, stream: Stream, config: &Config) -> Self {
+        let timeout = config.request_timeout;
+        let timeouts = timeouts(timeout).to_builder().connect_timeout(config.connect_timeout.0).build();
+        Self { kinesis: kinesis_within(client, timeouts), stream, timeout }
     }
 
     pub(crate) async fn carry_out(&self, request: Request) -> Answer {

@@ -39,11 +39,15 @@ mod inbox;
 mod producer;
 mod ticket;
 
-pub use config::{BufferSize, Config, ConfigKey, Ordering, RequestsInFlight};
+pub use config::{
+    BufferSize, Config, ConfigKey, ConnectTimeout, MetricsGranularity, MetricsLevel, Ordering, RateLimit,
+    RequestBytes, RequestEntries, RequestsInFlight,
+};
 pub use error::{ConfigError, FlushError, PutError, RecordError};
 pub use producer::Producer;
 pub use shardflow_core::aggregation::AggregateSize;
 pub use shardflow_core::{
-    Attempt, Fate, HashKey, Invalid, PartitionKey, Record, SequenceNumber, ShardId, Stream, UnknownKey,
+    Attempt, Fate, HashKey, Invalid, PartitionKey, Record, RecordDistribution, SequenceNumber, ShardId,
+    Stream, UnknownKey,
 };
 pub use ticket::{Receipt, Ticket};

@@ -39,7 +39,7 @@ impl Producer {
     pub fn new(client: aws_sdk_kinesis::Client, stream: Stream, config: Config) -> Self {
         Self(Arc::new(Inner {
             inbox: Arc::new(Inbox::new(config.max_buffered.0)),
-            client: Client::new(&client, stream, config.request_timeout),
+            client: Client::new(&client, stream, &config),
             config,
             task: OnceLock::new(),
         }))

@@ -1,16 +1,24 @@
 //! What a producer can be told.
 
+mod values;
+
 use std::error::Error as StdError;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use shardflow_core::aggregation::AggregateSize;
-use shardflow_core::{Invalid, limits};
+use shardflow_core::{RecordDistribution, limits};
 use shardflow_engine::produce::{self, Settings};
 
 use crate::{ConfigError, RecordError, UnknownKey};
+
+pub use values::{
+    BufferSize, ConnectTimeout, MetricsGranularity, MetricsLevel, Ordering, RateLimit, RequestBytes,
+    RequestEntries, RequestsInFlight,
+};
 
 /// How a producer buffers, packs and retries.
 ///
@@ -29,6 +37,9 @@ pub struct Config {
     pub(crate) settings: Settings,
     pub(crate) max_buffered: BufferSize,
     pub(crate) request_timeout: Duration,
+    pub(crate) connect_timeout: ConnectTimeout,
+    pub(crate) metrics_level: MetricsLevel,
+    pub(crate) metrics_granularity: MetricsGranularity,
     pub(crate) on_failure: Option<OnFailure>,
 }
 
@@ -37,9 +48,13 @@ pub(crate) type OnFailure = Arc<dyn Fn(RecordError) + Send + Sync>;
 impl Default for Config {
     fn default() -> Self {
         Self {
-            settings: Settings::default(),
+            // As the KPL.
+            settings: Settings { aggregate_records: u32::MAX as usize, ..Settings::default() },
             max_buffered: BufferSize::default(),
             request_timeout: Duration::from_secs(6),
+            connect_timeout: ConnectTimeout::default(),
+            metrics_level: MetricsLevel::default(),
+            metrics_granularity: MetricsGranularity::default(),
             on_failure: None,
         }
     }
@@ -76,7 +91,81 @@ impl Config {
         self
     }
 
-    /// Which order the records of one partition key keep. Default [`Ordering::None`].
+    /// Most records of one aggregate. Default 4,294,967,295, as the KPL: its size counts first.
+    ///
+    /// Less of it makes more Kinesis records, of which a shard takes 1,000 a second, but a reader gets less at a time.
+    /// The KPL's `AggregationMaxCount`.
+    #[must_use]
+    pub fn aggregate_records(mut self, count: NonZeroUsize) -> Self {
+        self.settings.aggregate_records = count.get();
+        self
+    }
+
+    /// Most entries, aggregates or lone records, of one request. Default 500, the service's limit.
+    ///
+    /// Less of it makes more requests, each of which takes one of [`Config::requests_in_flight`]; a lost answer then
+    /// repeats less. The KPL's `CollectionMaxCount`.
+    #[must_use]
+    pub fn request_entries(mut self, count: RequestEntries) -> Self {
+        self.settings.request_entries = count.0;
+        self
+    }
+
+    /// Most bytes of one request, partition keys included. Default 5 MiB, as the KPL. An entry that is larger travels
+    /// alone.
+    ///
+    /// More of it makes fewer requests, less of it shorter ones: on a slow line a large one may not fit into
+    /// [`Config::request_timeout`]. The KPL's `CollectionMaxSize`.
+    #[must_use]
+    pub fn request_bytes(mut self, size: RequestBytes) -> Self {
+        self.settings.request_bytes = size.0;
+        self
+    }
+
+    /// How fast one shard is written, in per cent of the 1 MiB and 1,000 records that it takes in a second. Default 150,
+    /// as the KPL: one producer can make up for a second that it lost.
+    ///
+    /// More of it means more refusals, which cost requests; less of it leaves room for others that write to the same
+    /// shard. A producer knows nothing of those, but goes slower for a while where a shard refuses. The KPL's
+    /// `RateLimit`.
+    #[must_use]
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.settings.shard_share = limit.share();
+        self
+    }
+
+    /// Whether a record that a shard refuses for throughput comes back at once, as [`RecordError::Refused`]. Default
+    /// `false`: it is tried again until [`Config::record_ttl`].
+    ///
+    /// For an application that has somewhere else to put it, such as another shard. The KPL's `FailIfThrottled`.
+    #[must_use]
+    pub fn fail_if_throttled(mut self, fail: bool) -> Self {
+        self.settings.fail_if_throttled = fail;
+        self
+    }
+
+    /// Who decides a record's shard as long as DescribeStreamSummary has not told it. Default `None`: the first records
+    /// wait for the answer, up to 5 s, and without one they travel without aggregation, which is right on every stream.
+    ///
+    /// To be set where an application may not call DescribeStreamSummary. `UserPartitionKey` on a stream that the service
+    /// distributes loses records: readers drop the aggregates. The KPL's `RecordDistributionStrategyDefault`.
+    #[must_use]
+    pub fn record_distribution_default(mut self, who: impl Into<Option<RecordDistribution>>) -> Self {
+        self.settings.distribution = who.into();
+        self
+    }
+
+    /// Age at which the stream's description is fetched again. Default 5 min; at least 1 ms.
+    ///
+    /// Less of it sees sooner that the service has begun to distribute records; an account can call
+    /// DescribeStreamSummary 20 times a second. The KPL's `DescribeStreamSummaryIntervalMs`.
+    #[must_use]
+    pub fn description_age(mut self, age: Duration) -> Self {
+        self.settings.description_age = age.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Which order the records of one partition key keep. Default [`Ordering::None`]. The KPL keeps none.
     #[must_use]
     pub fn ordering(mut self, ordering: Ordering) -> Self {
         self.settings.ordering = match ordering {
@@ -95,10 +184,13 @@ impl Config {
         self
     }
 
-    /// Largest record that the stream takes, data and partition key together. Default 1 MiB, the service's for a stream
-    /// that was not told otherwise; at most 10 MiB (UpdateMaxRecordSize). Larger ones are refused before they are sent.
+    /// Largest record that is accepted, data and partition key together. Default, and most, 10 MiB: what a stream can be
+    /// told to take.
     ///
-    /// The KPL's `MaxUserRecordSize`, which does not count the key.
+    /// What this stream takes, 1 MiB unless UpdateMaxRecordSize told it otherwise, counts by itself as soon as its
+    /// description is known: a larger record is then refused before it is sent. Less than that refuses it in
+    /// [`Producer::put`](crate::Producer::put) already. The KPL's `MaxUserRecordSize`, which does not count the key and
+    /// is 1 MiB by default.
     #[must_use]
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
         self.settings.record_bytes = bytes.min(limits::RECORD_BYTES_MAX);
@@ -117,6 +209,35 @@ impl Config {
     #[must_use]
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
+        self
+    }
+
+    /// Longest time to make a connection, TLS included. Default 6 s.
+    ///
+    /// More of it bears a slow network, less of it tries another host sooner. Only as much of it counts as
+    /// [`Config::request_timeout`] leaves. Kept by the HTTP client that the SDK's client was given. The KPL's
+    /// `ConnectTimeout`.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: ConnectTimeout) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Which metrics a publisher uploads. Default [`MetricsLevel::Detailed`]. The KPL's `MetricsLevel`.
+    ///
+    /// More of it costs uploads and, at CloudWatch, money.
+    #[must_use]
+    pub fn metrics_level(mut self, level: MetricsLevel) -> Self {
+        self.metrics_level = level;
+        self
+    }
+
+    /// For what metrics are told apart. Default [`MetricsGranularity::Shard`]. The KPL's `MetricsGranularity`.
+    ///
+    /// More of it costs a set of metrics for each stream or shard, and money for each at CloudWatch.
+    #[must_use]
+    pub fn metrics_granularity(mut self, granularity: MetricsGranularity) -> Self {
+        self.metrics_granularity = granularity;
         self
     }
 
@@ -179,60 +300,10 @@ impl fmt::Debug for Config {
             .field("settings", &self.settings)
             .field("max_buffered", &self.max_buffered)
             .field("request_timeout", &self.request_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("metrics_level", &self.metrics_level)
+            .field("metrics_granularity", &self.metrics_granularity)
             .finish_non_exhaustive()
-    }
-}
-
-/// Which order the records of one partition key keep.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Ordering {
-    /// None that survives a failed try: the fastest, and what the KPL does.
-    #[default]
-    None,
-    /// The first occurrences of a key's records stand in the stream in the order in which they were put, across retries,
-    /// lost answers and reshards. Puts of one key must not race each other.
-    ///
-    /// It costs a round trip for each entry of a shard: with aggregates of 50 KiB and 20 ms to the service, a shard takes
-    /// its full 1 MiB a second; without aggregation it takes 50 records a second.
-    PerKey,
-}
-
-/// Bytes that a producer may hold: at least 1 MiB. Default 64 MiB.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct BufferSize(pub(crate) usize);
-
-impl Default for BufferSize {
-    fn default() -> Self {
-        Self(64 << 20)
-    }
-}
-
-impl TryFrom<usize> for BufferSize {
-    type Error = Invalid;
-
-    fn try_from(bytes: usize) -> Result<Self, Invalid> {
-        // The upper bound is what one semaphore counts on every platform.
-        const BOUNDS: std::ops::RangeInclusive<usize> = 1 << 20..=u32::MAX as usize >> 3;
-        if BOUNDS.contains(&bytes) {
-            Ok(Self(bytes))
-        } else {
-            Err(Invalid::new("buffer size", bytes, "1048576 to 536870911 bytes"))
-        }
-    }
-}
-
-/// How many requests may be under way: 1 to 256. Default 24.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct RequestsInFlight(pub(crate) usize);
-
-impl TryFrom<u64> for RequestsInFlight {
-    type Error = Invalid;
-
-    fn try_from(count: u64) -> Result<Self, Invalid> {
-        match u8::try_from(count.wrapping_sub(1)) {
-            Ok(count) => Ok(Self(usize::from(count) + 1)),
-            Err(_) => Err(Invalid::new("requests in flight", count, "1 to 256")),
-        }
     }
 }
 
@@ -337,11 +408,5 @@ mod tests {
             "recordTtl".parse::<ConfigKey>().unwrap_err().to_string(),
             r#"no setting is called "recordTtl""#
         );
-    }
-
-    #[test]
-    fn numbers_out_of_bounds_are_no_values() {
-        assert!(RequestsInFlight::try_from(0).is_err() && RequestsInFlight::try_from(257).is_err());
-        assert!(BufferSize::try_from(1_000).is_err() && BufferSize::try_from(1 << 20).is_ok());
     }
 }
