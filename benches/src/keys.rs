@@ -2,7 +2,8 @@
 
 use fastrand::Rng;
 
-/// Random numbers below 2^63 in decimal, mostly 18 and 19 digits: the keys that the KPL is driven with too.
+/// Random numbers below 2^63, to be written in decimal, mostly 18 and 19 digits: the keys that the KPL is driven with too.
+/// Their sum tells the sink's account whether all of them have come.
 ///
 /// They come from a generator of a few nanoseconds, so that making them is a small part of what is measured.
 #[derive(Debug)]
@@ -17,9 +18,9 @@ impl Keys {
 }
 
 impl Iterator for Keys {
-    type Item = String;
+    type Item = u64;
 
-    fn next(&mut self) -> Option<String> {
-        Some((self.0.u64(..) >> 1).to_string())
+    fn next(&mut self) -> Option<u64> {
+        Some(self.0.u64(..) >> 1)
     }
 }

@@ -48,11 +48,15 @@ struct Arguments {
     /// Seconds that are measured
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
+    /// Records that are measured, instead of seconds
+    #[arg(long, default_value_t = 0)]
+    records: u64,
 }
 
-/// An aggregate with the keys of its records.
+/// An aggregate with the keys of its records, and their sum.
 struct Prepared {
     keys: Vec<String>,
+    key_sum: u64,
     data: Vec<u8>,
 }
 
@@ -65,16 +69,24 @@ fn main() -> Result<(), Failure> {
     let entries = arguments.entries.unwrap_or_else(|| ((5 << 20) / prepared[0].data.len()).clamp(1, 500));
     let mut sink = Connection::open(&arguments)?;
     let mut aggregates = prepared.iter().cycle();
-    let mut send_for = |seconds: f64| -> Result<u64, Failure> {
+    let (mut in_all, mut key_sum) = (0, 0_u64);
+    let mut send_for = |seconds: f64, enough: u64| -> Result<u64, Failure> {
         let (start, mut records) = (Instant::now(), 0);
-        while start.elapsed() < Duration::from_secs_f64(seconds) {
-            records += sink.request(aggregates.by_ref().take(entries))?;
+        let over = |records| match enough {
+            0 => start.elapsed() >= Duration::from_secs_f64(seconds),
+            enough => records >= enough,
+        };
+        while !over(records) {
+            let sent = sink.request(aggregates.by_ref().take(entries))?;
+            records += sent.records;
+            key_sum = key_sum.wrapping_add(sent.key_sum);
         }
+        in_all += records;
         Ok(records)
     };
-    send_for(arguments.warm)?;
+    send_for(arguments.warm, 0)?;
     let (from, before) = (Instant::now(), Usage::now()?);
-    let records = send_for(arguments.seconds)?;
+    let records = send_for(arguments.seconds, arguments.records)?;
     let (seconds, after) = (from.elapsed().as_secs_f64(), Usage::now()?);
     let cpu = after.cpu_seconds - before.cpu_seconds;
     let result = json!({
@@ -85,6 +97,8 @@ fn main() -> Result<(), Failure> {
         "records_per_s": records as f64 / seconds,
         "records_per_aggregate": prepared[0].keys.len(),
         "entries_per_request": entries,
+        "records_in_all": in_all,
+        "key_sum": key_sum,
     });
     println!("{result}");
     Ok(())
@@ -96,18 +110,26 @@ fn prepare(arguments: &Arguments) -> Result<Vec<Prepared>, Failure> {
     let mut aggregator = Aggregator::new(AggregateSize::try_from(arguments.aggregate)?);
     (0..64)
         .map(|_| {
-            let mut keys = Vec::new();
+            let (mut keys, mut key_sum) = (Vec::new(), 0_u64);
             loop {
-                let key = all_keys.next().expect("keys do not end");
+                let number = all_keys.next().expect("keys do not end");
+                let key = number.to_string();
                 if aggregator.try_push(Record::new(key.as_str(), vec![7; arguments.size])?).is_err() {
                     break;
                 }
                 keys.push(key);
+                key_sum = key_sum.wrapping_add(number);
             }
             let packed = aggregator.finish().ok_or("a record does not fit into an aggregate")?;
-            Ok(Prepared { keys, data: packed.data.to_vec() })
+            Ok(Prepared { keys, key_sum, data: packed.data.to_vec() })
         })
         .collect()
+}
+
+/// What was in a request.
+struct Sent {
+    records: u64,
+    key_sum: u64,
 }
 
 /// A connection to the sink, and buffers for one request at a time.
@@ -135,19 +157,20 @@ impl Connection {
         Ok(Self { stream: StreamOwned::new(tls, socket), body: Vec::new(), answer: vec![0; 1 << 17] })
     }
 
-    /// Sends a request and waits for its answer. Gives the number of records in it.
-    fn request<'a>(&mut self, aggregates: impl Iterator<Item = &'a Prepared>) -> Result<u64, Failure> {
-        let mut records = 0;
+    /// Sends a request and waits for its answer.
+    fn request<'a>(&mut self, aggregates: impl Iterator<Item = &'a Prepared>) -> Result<Sent, Failure> {
+        let mut sent = Sent { records: 0, key_sum: 0 };
         // Hashed piece by piece, while the piece is in the cache.
         let mut sha256 = Context::new(&SHA256);
         self.body.clear();
         self.body.extend_from_slice(br#"{"StreamName":"floor-1","Records":["#);
         let mut hashed = 0;
-        for (place, Prepared { keys, data }) in aggregates.enumerate() {
+        for (place, Prepared { keys, key_sum, data }) in aggregates.enumerate() {
             for key in keys {
                 black_box(Md5::digest(key.as_bytes()));
             }
-            records += keys.len() as u64;
+            sent.records += keys.len() as u64;
+            sent.key_sum = sent.key_sum.wrapping_add(*key_sum);
             black_box(Md5::digest(data));
             let comma = if place == 0 { "" } else { "," };
             self.body.extend_from_slice(comma.as_bytes());
@@ -168,7 +191,7 @@ impl Connection {
         )?;
         self.stream.write_all(&self.body)?;
         self.read_answer()?;
-        Ok(records)
+        Ok(sent)
     }
 
     fn read_answer(&mut self) -> Result<(), Failure> {

@@ -45,6 +45,9 @@ struct Arguments {
     /// Seconds that are measured
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
+    /// Records that are measured, instead of seconds
+    #[arg(long, default_value_t = 0)]
+    records: u64,
     /// Records a second; 0 is as many as go
     #[arg(long, default_value_t = 0.0)]
     rate: f64,
@@ -84,7 +87,8 @@ fn main() -> Result<(), Failure> {
 #[expect(clippy::print_stdout, reason = "the result is what the program is for")]
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let driver = driver_seconds_per_million(&arguments);
-    let producer = Producer::new(client(&arguments)?, arguments.stream.parse()?, config(&arguments)?);
+    let (config, limited) = config(&arguments)?;
+    let producer = Producer::new(client(&arguments)?, arguments.stream.parse()?, config);
     let over = Arc::new(AtomicBool::new(false));
     let mut counts = Vec::new();
     let mut senders = JoinSet::new();
@@ -106,7 +110,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 
     sleep(Duration::from_secs_f64(arguments.warm)).await;
     let (from, before, first) = (Instant::now(), Usage::now()?, Sum::of(&counts));
-    sleep(Duration::from_secs_f64(arguments.seconds)).await;
+    if arguments.records == 0 {
+        sleep(Duration::from_secs_f64(arguments.seconds)).await;
+    }
+    while Sum::of(&counts).records - first.records < arguments.records {
+        sleep(Duration::from_millis(5)).await;
+    }
     let (after, last) = (Usage::now()?, Sum::of(&counts));
     let seconds = from.elapsed().as_secs_f64();
     over.store(true, Ordering::Relaxed);
@@ -132,7 +141,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         "latency_ms_p50": latencies.quantile(0.5),
         "latency_ms_p99": latencies.quantile(0.99),
         "records_in_all": whole.records,
+        "key_sum": whole.key_sum,
         "failed": whole.failed,
+        "limited_per_shard": limited,
     });
     println!("{result}");
     Ok(())
@@ -143,7 +154,8 @@ fn driver_seconds_per_million(arguments: &Arguments) -> f64 {
     let payload = Bytes::from(vec![7; arguments.size]);
     let start = Instant::now();
     for key in Keys::new(0).take(1_000_000) {
-        std::hint::black_box(Record::new(key, payload.clone())).unwrap_or_else(|_| unreachable!("20 digits"));
+        std::hint::black_box(Record::new(key.to_string(), payload.clone()))
+            .unwrap_or_else(|_| unreachable!("20 digits"));
     }
     start.elapsed().as_secs_f64()
 }
@@ -167,14 +179,15 @@ fn client(arguments: &Arguments) -> Result<aws_sdk_kinesis::Client, Failure> {
     Ok(aws_sdk_kinesis::Client::from_conf(config.build()))
 }
 
-fn config(arguments: &Arguments) -> Result<Config, Failure> {
+/// How the producer is set up, and whether its own limit of a shard's rate holds nevertheless.
+fn config(arguments: &Arguments) -> Result<(Config, bool), Failure> {
     let config = Config::default()
         .linger(Duration::from_millis(arguments.linger))
         .set(ConfigKey::AggregationMaxSize, &arguments.aggregate)?;
     // One process writes far more than the shards of a real stream take: neither producer shall be held to that.
     Ok(match "RateLimit".parse() {
-        Ok(key) => config.set(key, "1000000")?,
-        Err(_unknown) => config,
+        Ok(key) => (config.set(key, "1000000")?, false),
+        Err(_unknown) => (config, true),
     })
 }
 
@@ -223,7 +236,8 @@ impl Sender {
                 }
             }
             let key = self.keys.next().expect("keys do not end");
-            let record = Record::new(key, self.payload.clone())?;
+            self.count.key_sum.fetch_add(key, Ordering::Relaxed);
+            let record = Record::new(key.to_string(), self.payload.clone())?;
             if n % Self::SAMPLED == 0 {
                 let put = Instant::now();
                 let ticket = self.producer.put(record).await?;
@@ -277,6 +291,8 @@ struct Count {
     records: AtomicU64,
     kinesis_records: AtomicU64,
     failed: AtomicU64,
+    /// The sum of the keys of all records that were put, modulo 2^64.
+    key_sum: AtomicU64,
 }
 
 impl Count {
@@ -300,16 +316,19 @@ struct Sum {
     records: u64,
     kinesis_records: u64,
     failed: u64,
+    key_sum: u64,
 }
 
 impl Sum {
     fn of(counts: &[Arc<Count>]) -> Self {
         let sum =
             |of: fn(&Count) -> &AtomicU64| counts.iter().map(|count| of(count).load(Ordering::Relaxed)).sum();
+        let sums = counts.iter().map(|count| count.key_sum.load(Ordering::Relaxed));
         Self {
             records: sum(|count| &count.records),
             kinesis_records: sum(|count| &count.kinesis_records),
             failed: sum(|count| &count.failed),
+            key_sum: sums.fold(0, u64::wrapping_add),
         }
     }
 }

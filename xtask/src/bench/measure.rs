@@ -11,12 +11,20 @@ use super::report::{Measured, Runs};
 pub(super) struct Bench {
     programs: Programs,
     runs: usize,
-    seconds: f64,
+    window: Window,
+}
+
+/// What a run measures, after its warm-up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) seconds: f64,
+    /// So many records, instead of seconds, if it is not 0.
+    pub(super) records: u64,
 }
 
 impl Bench {
-    pub(super) fn prepare(runs: usize, seconds: f64, with_kpl: bool) -> Result<Self, String> {
-        Ok(Self { programs: Programs::build(with_kpl)?, runs, seconds })
+    pub(super) fn prepare(runs: usize, window: Window, with_kpl: bool) -> Result<Self, String> {
+        Ok(Self { programs: Programs::build(with_kpl)?, runs, window })
     }
 
     pub(super) fn measure(&self, case: &Case) -> Result<Vec<Measured>, String> {
@@ -50,8 +58,13 @@ impl Bench {
             if with_kpl && load.with_best {
                 run("KPL at its best", Program::Kpl, &best, 0.0, &mut kpl_best)?;
             }
-            run("floor", Program::Floor, &load, 0.0, &mut floor)?;
+            if load.with_floor {
+                run("floor", Program::Floor, &load, 0.0, &mut floor)?;
+            }
             note(&format!("{}, run {n} of {}: {} CPU s/M", load.name, self.runs, told.join(", ")));
+        }
+        if ours.any("limited_per_shard") {
+            note("Shardflow was held to the rate that a real shard takes: it has no option to write more");
         }
         Ok(Measured::Load { load, ours, kpl, kpl_best, floor })
     }
@@ -76,11 +89,12 @@ impl Bench {
     }
 
     fn run(&self, program: Program, load: &Load, rate: f64) -> Result<Value, String> {
+        let Window { seconds, records } = self.window;
         let time = match program {
-            Program::Shardflow => Time { warm: 2.0, seconds: self.seconds },
+            Program::Shardflow => Time { warm: 1.5, seconds, records },
             // Its driver makes that longer until the JVM has compiled what is hot.
-            Program::Kpl => Time { warm: 5.0, seconds: self.seconds },
-            Program::Floor => Time { warm: 0.5, seconds: self.seconds / 2.0 },
+            Program::Kpl => Time { warm: 5.0, seconds, records },
+            Program::Floor => Time { warm: 0.3, seconds: seconds / 2.0, records },
         };
         self.programs.run(program, load, rate, time)
     }

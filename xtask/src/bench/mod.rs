@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use self::case::Case;
-use self::measure::Bench;
+use self::measure::{Bench, Window};
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
@@ -35,10 +35,13 @@ pub(crate) struct Producer {
     #[arg(long, default_value_t = 3, value_name = "N")]
     runs: usize,
     /// Seconds that a run is measured, after its warm-up
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+    /// Records that a run measures, instead of seconds
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
+    records: u64,
     /// A case such as 100B/16 (record size / shards), or one of: floor, threads, shards, linger; can be given several
-    /// times. Without it: 100 and 1024 bytes, each with 1, 16 and 64 shards, and the floor
+    /// times. Without it: 100 and 1024 bytes, each with 1, 16 and 64 shards, and all of these
     #[arg(long = "case", value_name = "CASE")]
     cases: Vec<Case>,
     /// Leave the KPL out
@@ -63,7 +66,8 @@ pub(crate) fn run(subject: &Subject) -> ExitCode {
 
 fn producer(arguments: &Producer) -> Result<(), String> {
     let cases = if arguments.cases.is_empty() { Case::usual() } else { arguments.cases.clone() };
-    let bench = Bench::prepare(arguments.runs.max(1), arguments.seconds, !arguments.no_kpl)?;
+    let window = Window { seconds: arguments.seconds, records: arguments.records };
+    let bench = Bench::prepare(arguments.runs.max(1), window, !arguments.no_kpl)?;
     let mut measured = Vec::new();
     for case in &cases {
         for result in bench.measure(case)? {

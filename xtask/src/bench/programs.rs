@@ -35,6 +35,8 @@ pub(super) enum Program {
 pub(super) struct Time {
     pub(super) warm: f64,
     pub(super) seconds: f64,
+    /// Records that are measured, instead of seconds; 0 leaves it at these.
+    pub(super) records: u64,
 }
 
 impl Programs {
@@ -58,16 +60,19 @@ impl Programs {
     }
 
     /// Runs a program to its end. Gives what it printed, and with it what has come into the sink.
+    ///
+    /// It is an error if that is not exactly what was put.
     pub(super) fn run(&self, program: Program, load: &Load, rate: f64, time: Time) -> Result<Value, String> {
         self.sink.reset()?;
         let mut command = self.command(program)?;
         let stream = format!("bench-{}", load.shards);
-        let options: [(&str, &dyn ToString); 11] = [
+        let options: [(&str, &dyn ToString); 12] = [
             ("--endpoint", &self.sink.endpoint),
             ("--size", &load.size),
             ("--aggregate", &load.aggregate),
             ("--warm", &time.warm),
             ("--seconds", &time.seconds),
+            ("--records", &time.records),
             // The floor has no use for the others.
             ("--stream", &stream),
             ("--outstanding", &load.outstanding),
@@ -76,12 +81,14 @@ impl Programs {
             ("--rate", &rate),
             ("--keys", &"random"),
         ];
-        let known = if program == Program::Floor { 5 } else { options.len() };
+        let known = if program == Program::Floor { 6 } else { options.len() };
         for (name, value) in &options[..known] {
             command.arg(name).arg(value.to_string());
         }
-        // The KPL's warm-up can take 25 s, and both can take half a minute to give a record up.
-        let patience = Duration::from_secs_f64(time.warm + time.seconds + 90.0);
+        // The KPL's warm-up can take 25 s, and both can take half a minute to give a record up. The slowest case settles more
+        // than 5,000 records a second.
+        let measured = time.seconds.max(time.records as f64 / 5_000.0);
+        let patience = Duration::from_secs_f64(time.warm + measured + 90.0);
         let mut result = result(command, patience).map_err(|error| format!("{program:?}: {error}"))?;
         let counts = self.sink.counts()?;
         let number = |value: &Value, key: &str| value[key].as_f64().unwrap_or(0.0);
@@ -91,15 +98,10 @@ impl Programs {
             result["kinesis_records_per_request"] =
                 (number(&counts, "kinesis_records") / number(&counts, "requests")).into();
         }
-        for (what, value) in [
-            ("records failed", number(&result, "failed")),
-            ("sampled aggregates have records of other shards", number(&counts, "misrouted")),
-            ("requests could not be read", number(&counts, "unreadable")),
-        ] {
-            // The floor does not look which shard a record is of: its one stream has one.
-            if value > 0.0 {
-                note(&format!("{program:?}, {}: {value} {what}", load.name));
-            }
+        account(&result, &counts).map_err(|error| format!("{program:?}, {}: {error}", load.name))?;
+        // The floor does not look which shard a record is of.
+        if program != Program::Floor && number(&counts, "misrouted") > 0.0 {
+            return Err(format!("{program:?}, {}: an aggregate has records of other shards", load.name));
         }
         Ok(result)
     }
@@ -116,6 +118,27 @@ impl Programs {
             Program::Kpl => java(self.kpl.as_ref()?),
         })
     }
+}
+
+/// Whether everything that was put has come into the sink, once and whole, and nothing else has.
+fn account(result: &Value, counts: &Value) -> Result<(), String> {
+    for (count, what) in [
+        (&result["failed"], "records failed"),
+        (&counts["damaged"], "aggregates or keys are damaged"),
+        (&counts["unreadable"], "requests could not be read"),
+    ] {
+        if count.as_u64().is_some_and(|count| count > 0) {
+            return Err(format!("{count} {what}"));
+        }
+    }
+    let (put, arrived) = (&result["records_in_all"], &counts["user_records"]);
+    if put.as_u64() != arrived.as_u64() || put.is_null() {
+        return Err(format!("{put} records were put, {arrived} have arrived"));
+    }
+    if result["key_sum"].as_u64() != counts["key_sum"].as_u64() {
+        return Err(format!("{arrived} records have arrived, but not those that were put"));
+    }
+    Ok(())
 }
 
 /// The KPL's driver.
@@ -153,4 +176,30 @@ fn result(mut command: Command, patience: Duration) -> Result<Value, String> {
     let line = printed.map_err(|_| format!("does not end within {patience:?}"))?;
     let line = line.ok_or("prints no result")?;
     serde_json::from_str(&line).map_err(|error| format!("{error} in {line}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_account_must_close() {
+        let put = json!({ "records_in_all": 3, "key_sum": u64::MAX, "failed": 0 });
+        let arrived = |records: u64, key_sum: u64| {
+            account(
+                &put,
+                &json!({ "user_records": records, "key_sum": key_sum, "damaged": 0, "unreadable": 0 }),
+            )
+        };
+        assert_eq!(arrived(3, u64::MAX), Ok(()));
+        assert_eq!(arrived(2, u64::MAX).unwrap_err(), "3 records were put, 2 have arrived");
+        assert!(arrived(4, u64::MAX).is_err() && arrived(3, 7).is_err());
+        assert!(account(&json!({}), &json!({})).is_err());
+        let failed = json!({ "records_in_all": 3, "key_sum": 1, "failed": 1 });
+        assert_eq!(account(&failed, &json!({})).unwrap_err(), "1 records failed");
+        let damaged = json!({ "user_records": 3, "key_sum": u64::MAX, "damaged": 2, "unreadable": 0 });
+        assert_eq!(account(&put, &damaged).unwrap_err(), "2 aggregates or keys are damaged");
+    }
 }

@@ -21,6 +21,11 @@ impl Runs {
         Some((numbers[middle] + numbers[numbers.len() / 2]) / 2.0)
     }
 
+    /// Whether something is so in any of them.
+    pub(super) fn any(&self, key: &str) -> bool {
+        self.0.iter().any(|run| run[key].as_bool().unwrap_or(false))
+    }
+
     fn range(&self, key: &str) -> Option<[f64; 2]> {
         let numbers = self.sorted(key);
         Some([*numbers.first()?, *numbers.last()?])
@@ -89,6 +94,9 @@ impl Measured {
                     "shards": load.shards,
                     "outstanding": load.outstanding,
                     "threads": load.threads,
+                    "linger_ms": load.linger,
+                    "runs": ours.0.len(),
+                    "shardflow_limited_per_shard": ours.any("limited_per_shard"),
                 });
                 for (prefix, runs) in [("", ours), ("kpl_", kpl)] {
                     for key in [

@@ -30,10 +30,17 @@ pub(crate) struct Counts {
     /// Bytes of their bodies.
     pub(crate) body_bytes: Count,
     pub(crate) kinesis_records: Count,
-    /// Kinesis records that were taken apart, and what was in them.
+    /// What was in them.
+    pub(crate) user_records: Count,
+    pub(crate) user_bytes: Count,
+    /// The sum of all partition keys, which are numbers, modulo 2^64. With the number of records it tells whether what
+    /// came in is what was put, and not some of it twice and some of it never.
+    pub(crate) key_sum: Count,
+    /// Aggregates with a wrong MD5 or a malformed message, and records whose key is no number.
+    pub(crate) damaged: Count,
+    /// Kinesis records of which each key was looked at.
     pub(crate) sampled: Count,
-    pub(crate) sampled_user_records: Count,
-    /// Of the sampled ones, those with a record of another shard. A KCL would drop these whole.
+    /// Of these, those with a record of another shard. A KCL would drop these whole.
     pub(crate) misrouted: Count,
     /// PutRecords requests that could not be read.
     pub(crate) unreadable: Count,
@@ -47,8 +54,11 @@ impl Counts {
             "requests": self.requests.get(),
             "body_bytes": self.body_bytes.get(),
             "kinesis_records": self.kinesis_records.get(),
+            "user_records": self.user_records.get(),
+            "user_bytes": self.user_bytes.get(),
+            "key_sum": self.key_sum.get(),
+            "damaged": self.damaged.get(),
             "sampled": self.sampled.get(),
-            "sampled_user_records": self.sampled_user_records.get(),
             "misrouted": self.misrouted.get(),
             "unreadable": self.unreadable.get(),
             "other_calls": self.other_calls.get(),
@@ -62,8 +72,11 @@ impl Counts {
             requests,
             body_bytes,
             kinesis_records,
+            user_records,
+            user_bytes,
+            key_sum,
+            damaged,
             sampled,
-            sampled_user_records,
             misrouted,
             unreadable,
             other_calls,
@@ -73,8 +86,11 @@ impl Counts {
             requests,
             body_bytes,
             kinesis_records,
+            user_records,
+            user_bytes,
+            key_sum,
+            damaged,
             sampled,
-            sampled_user_records,
             misrouted,
             unreadable,
             other_calls,

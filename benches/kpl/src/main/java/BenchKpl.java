@@ -29,6 +29,8 @@ public final class BenchKpl {
     private final LongAdder sent = new LongAdder();
     private final LongAdder settled = new LongAdder();
     private final LongAdder failed = new LongAdder();
+    /** Of the keys of all records that were put, modulo 2^64. */
+    private final LongAdder keySum = new LongAdder();
     private final long[] latencies = new long[1 << 18];
     private final AtomicInteger sampled = new AtomicInteger();
     private KinesisProducer kpl;
@@ -77,7 +79,13 @@ public final class BenchKpl {
         long before = settled.sum();
         long from = System.nanoTime();
         measuring = true;
-        Thread.sleep((long) (number("seconds", 5) * 1e3));
+        long enough = (long) number("records", 0);
+        if (enough == 0) {
+            Thread.sleep((long) (number("seconds", 5) * 1e3));
+        }
+        while (settled.sum() - before < enough) {
+            Thread.sleep(5);
+        }
         double jvmCpu = cpu(jvm) - jvmBefore;
         double childCpu = cpu(child) - childBefore;
         long records = settled.sum() - before;
@@ -97,10 +105,10 @@ public final class BenchKpl {
                 "{\"records\":%d,\"seconds\":%.3f,\"cpu_s\":%.2f,\"cpu_jvm_s\":%.2f,\"cpu_native_s\":%.2f,"
                         + "\"cpu_s_per_M\":%.3f,\"records_per_s\":%.0f,\"rss_mb\":%.1f,\"rss_jvm_mb\":%.1f,"
                         + "\"rss_native_mb\":%.1f,\"latency_ms_p50\":%.2f,\"latency_ms_p99\":%.2f,"
-                        + "\"records_in_all\":%d,\"failed\":%d}",
+                        + "\"records_in_all\":%d,\"key_sum\":%s,\"failed\":%d}",
                 records, seconds, jvmCpu + childCpu, jvmCpu, childCpu, (jvmCpu + childCpu) / records * 1e6,
                 records / seconds, jvmMemory + childMemory, jvmMemory, childMemory, quantile(sorted, 0.5),
-                quantile(sorted, 0.99), sent.sum(), failed.sum()));
+                quantile(sorted, 0.99), sent.sum(), Long.toUnsignedString(keySum.sum()), failed.sum()));
         kpl.destroy();
     }
 
@@ -140,7 +148,9 @@ public final class BenchKpl {
                     return;
                 }
             }
-            String key = Long.toString(random.nextLong() >>> 1);
+            long number = random.nextLong() >>> 1;
+            String key = Long.toString(number);
+            keySum.add(number);
             long at = n % oneIn == 0 && measuring ? System.nanoTime() : 0;
             Futures.addCallback(kpl.addUserRecord(stream, key, ByteBuffer.wrap(payload)), new FutureCallback<>() {
                 @Override
