@@ -1,7 +1,8 @@
 //! The least that a producer can cost: the bytes of its requests are hashed, encoded and sent, and nothing else is done.
 //!
 //! For every record the MD5 of its key; for every aggregate its MD5 and base64; for every request its SHA-256 and its way
-//! through TLS and the loopback. Records and aggregates are made beforehand. One thread, plain code.
+//! through TLS and the loopback. Records and aggregates are made beforehand, and with `--built` whole requests: then they are
+//! only sent. One thread, plain code.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -42,6 +43,9 @@ struct Arguments {
     /// Aggregates of a request; by default as many as 5 MiB hold, the producer's own limit
     #[arg(long)]
     entries: Option<usize>,
+    /// Requests are made beforehand too
+    #[arg(long)]
+    built: bool,
     /// Seconds before the measured ones
     #[arg(long, default_value_t = 0.5)]
     warm: f64,
@@ -69,6 +73,11 @@ fn main() -> Result<(), Failure> {
     let entries = arguments.entries.unwrap_or_else(|| ((5 << 20) / prepared[0].data.len()).clamp(1, 500));
     let mut sink = Connection::open(&arguments)?;
     let mut aggregates = prepared.iter().cycle();
+    let mut request = Request::default();
+    let built: Vec<_> = (0..if arguments.built { 4 } else { 0 })
+        .map(|_| Request::default().build(aggregates.by_ref().take(entries)).clone())
+        .collect();
+    let mut built = built.iter().cycle();
     let (mut in_all, mut key_sum) = (0, 0_u64);
     let mut send_for = |seconds: f64, enough: u64| -> Result<u64, Failure> {
         let (start, mut records) = (Instant::now(), 0);
@@ -77,9 +86,13 @@ fn main() -> Result<(), Failure> {
             enough => records >= enough,
         };
         while !over(records) {
-            let sent = sink.request(aggregates.by_ref().take(entries))?;
-            records += sent.records;
-            key_sum = key_sum.wrapping_add(sent.key_sum);
+            let next = match built.next() {
+                Some(built) => built,
+                None => request.build(aggregates.by_ref().take(entries)),
+            };
+            sink.send(&next.body)?;
+            records += next.records;
+            key_sum = key_sum.wrapping_add(next.key_sum);
         }
         in_all += records;
         Ok(records)
@@ -126,16 +139,49 @@ fn prepare(arguments: &Arguments) -> Result<Vec<Prepared>, Failure> {
         .collect()
 }
 
-/// What was in a request.
-struct Sent {
+/// A request, and what is in it.
+#[derive(Clone, Default)]
+struct Request {
+    body: Vec<u8>,
     records: u64,
     key_sum: u64,
 }
 
-/// A connection to the sink, and buffers for one request at a time.
+impl Request {
+    /// Makes it anew, in the same memory.
+    fn build<'a>(&mut self, aggregates: impl Iterator<Item = &'a Prepared>) -> &Self {
+        let Self { body, records, key_sum: sum } = self;
+        (*records, *sum) = (0, 0);
+        // Hashed piece by piece, while the piece is in the cache.
+        let mut sha256 = Context::new(&SHA256);
+        body.clear();
+        body.extend_from_slice(br#"{"StreamName":"floor-1","Records":["#);
+        let mut hashed = 0;
+        for (place, Prepared { keys, key_sum, data }) in aggregates.enumerate() {
+            for key in keys {
+                black_box(Md5::digest(key.as_bytes()));
+            }
+            *records += keys.len() as u64;
+            *sum = sum.wrapping_add(*key_sum);
+            black_box(Md5::digest(data));
+            let comma = if place == 0 { "" } else { "," };
+            body.extend_from_slice(comma.as_bytes());
+            body.extend_from_slice(br#"{"Data":""#);
+            STANDARD.encode_append(data, body);
+            body.extend_from_slice(br#"","PartitionKey":"a","ExplicitHashKey":"0"}"#);
+            sha256.update(&body[hashed..]);
+            hashed = body.len();
+        }
+        body.extend_from_slice(b"]}");
+        sha256.update(&body[hashed..]);
+        black_box(sha256.finish());
+        self
+    }
+}
+
+/// A connection to the sink.
 struct Connection {
     stream: StreamOwned<ClientConnection, TcpStream>,
-    body: Vec<u8>,
     answer: Vec<u8>,
 }
 
@@ -154,44 +200,19 @@ impl Connection {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-        Ok(Self { stream: StreamOwned::new(tls, socket), body: Vec::new(), answer: vec![0; 1 << 17] })
+        Ok(Self { stream: StreamOwned::new(tls, socket), answer: vec![0; 1 << 17] })
     }
 
     /// Sends a request and waits for its answer.
-    fn request<'a>(&mut self, aggregates: impl Iterator<Item = &'a Prepared>) -> Result<Sent, Failure> {
-        let mut sent = Sent { records: 0, key_sum: 0 };
-        // Hashed piece by piece, while the piece is in the cache.
-        let mut sha256 = Context::new(&SHA256);
-        self.body.clear();
-        self.body.extend_from_slice(br#"{"StreamName":"floor-1","Records":["#);
-        let mut hashed = 0;
-        for (place, Prepared { keys, key_sum, data }) in aggregates.enumerate() {
-            for key in keys {
-                black_box(Md5::digest(key.as_bytes()));
-            }
-            sent.records += keys.len() as u64;
-            sent.key_sum = sent.key_sum.wrapping_add(*key_sum);
-            black_box(Md5::digest(data));
-            let comma = if place == 0 { "" } else { "," };
-            self.body.extend_from_slice(comma.as_bytes());
-            self.body.extend_from_slice(br#"{"Data":""#);
-            STANDARD.encode_append(data, &mut self.body);
-            self.body.extend_from_slice(br#"","PartitionKey":"a","ExplicitHashKey":"0"}"#);
-            sha256.update(&self.body[hashed..]);
-            hashed = self.body.len();
-        }
-        self.body.extend_from_slice(b"]}");
-        sha256.update(&self.body[hashed..]);
-        black_box(sha256.finish());
+    fn send(&mut self, body: &[u8]) -> Result<(), Failure> {
         write!(
             self.stream,
             "POST / HTTP/1.1\r\nhost: localhost\r\nx-amz-target: Kinesis_20131202.PutRecords\r\n\
              content-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n",
-            self.body.len()
+            body.len()
         )?;
-        self.stream.write_all(&self.body)?;
-        self.read_answer()?;
-        Ok(sent)
+        self.stream.write_all(body)?;
+        self.read_answer()
     }
 
     fn read_answer(&mut self) -> Result<(), Failure> {

@@ -73,11 +73,12 @@ impl Bench {
         let mut of_size = Vec::new();
         for size in [100, 1024] {
             let Some(load) = (Case::Full { size, shards: 1 }).loads().pop() else { continue };
-            let mut runs = Runs::default();
+            let (mut floor, mut sending) = (Runs::default(), Runs::default());
             for _ in 0..self.runs {
-                runs.push(self.run(Program::Floor, &load, 0.0)?);
+                floor.push(self.run(Program::Floor, &load, 0.0)?);
+                sending.push(self.run(Program::Sending, &load, 0.0)?);
             }
-            of_size.push((size, runs));
+            of_size.push((size, floor, sending));
         }
         Ok(Measured::Floor(of_size))
     }
@@ -94,7 +95,7 @@ impl Bench {
             Program::Shardflow => Time { warm: 1.5, seconds, records },
             // Its driver makes that longer until the JVM has compiled what is hot.
             Program::Kpl => Time { warm: 5.0, seconds, records },
-            Program::Floor => Time { warm: 0.3, seconds: seconds / 2.0, records },
+            Program::Floor | Program::Sending => Time { warm: 0.3, seconds: seconds / 2.0, records },
         };
         self.programs.run(program, load, rate, time)
     }

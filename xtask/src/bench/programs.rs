@@ -28,6 +28,18 @@ pub(super) enum Program {
     Shardflow,
     Kpl,
     Floor,
+    /// The floor of requests that are there already: their way through TLS is all that is left.
+    Sending,
+}
+
+impl Program {
+    /// Whether it puts records, as an application would.
+    fn produces(self) -> bool {
+        match self {
+            Self::Shardflow | Self::Kpl => true,
+            Self::Floor | Self::Sending => false,
+        }
+    }
 }
 
 /// How long a program runs.
@@ -81,7 +93,7 @@ impl Programs {
             ("--rate", &rate),
             ("--keys", &"random"),
         ];
-        let known = if program == Program::Floor { 6 } else { options.len() };
+        let known = if program.produces() { options.len() } else { 6 };
         for (name, value) in &options[..known] {
             command.arg(name).arg(value.to_string());
         }
@@ -92,7 +104,7 @@ impl Programs {
         let mut result = result(command, patience).map_err(|error| format!("{program:?}: {error}"))?;
         let counts = self.sink.counts()?;
         let number = |value: &Value, key: &str| value[key].as_f64().unwrap_or(0.0);
-        if number(&counts, "kinesis_records") > 0.0 && program != Program::Floor {
+        if number(&counts, "kinesis_records") > 0.0 && program.produces() {
             let packed = number(&result, "records_in_all") / number(&counts, "kinesis_records");
             result["user_records_per_kinesis_record"] = packed.into();
             result["kinesis_records_per_request"] =
@@ -100,7 +112,7 @@ impl Programs {
         }
         account(&result, &counts).map_err(|error| format!("{program:?}, {}: {error}", load.name))?;
         // The floor does not look which shard a record is of.
-        if program != Program::Floor && number(&counts, "misrouted") > 0.0 {
+        if program.produces() && number(&counts, "misrouted") > 0.0 {
             return Err(format!("{program:?}, {}: an aggregate has records of other shards", load.name));
         }
         Ok(result)
@@ -115,6 +127,11 @@ impl Programs {
         Ok(match program {
             Program::Shardflow => ours("bench-producer"),
             Program::Floor => ours("bench-floor"),
+            Program::Sending => {
+                let mut command = ours("bench-floor");
+                command.arg("--built");
+                command
+            }
             Program::Kpl => java(self.kpl.as_ref()?),
         })
     }

@@ -43,8 +43,15 @@ const CPU: &str = "cpu_s_per_M";
 /// What came of one load, or of the floor by itself.
 #[derive(Debug)]
 pub(super) enum Measured {
-    Load { load: Load, ours: Runs, kpl: Runs, kpl_best: Runs, floor: Runs },
-    Floor(Vec<(usize, Runs)>),
+    Load {
+        load: Load,
+        ours: Runs,
+        kpl: Runs,
+        kpl_best: Runs,
+        floor: Runs,
+    },
+    /// For each size the floor, and what of it is sending.
+    Floor(Vec<(usize, Runs, Runs)>),
 }
 
 impl Measured {
@@ -67,9 +74,10 @@ impl Measured {
         match self {
             Self::Floor(of_size) => {
                 let mut floor = Map::from_iter([("case".to_owned(), "floor".into())]);
-                for (size, runs) in of_size {
+                for (size, runs, sending) in of_size {
                     let value = json!({
                         "floor_cpu_s_per_M": rounded(runs.median(CPU)),
+                        "sending_cpu_s_per_M": rounded(sending.median(CPU)),
                         "records_per_s": rounded(runs.median("records_per_s")),
                         "records_per_aggregate": runs.median("records_per_aggregate"),
                     });
@@ -171,11 +179,13 @@ pub(super) fn table(measured: &[Measured]) -> String {
                 rows.push(row);
             }
             Measured::Floor(of_size) => {
-                for (size, runs) in of_size {
-                    let mut row = vec![format!("floor/{size}B")];
-                    let cost = |key| if key == "floor_cpu_s_per_M" { runs.median(CPU) } else { None };
-                    row.extend(COLUMNS.iter().map(|&(_, key, digits)| cell(&rounded(cost(key)), digits)));
-                    rows.push(row);
+                for (size, floor, sending) in of_size {
+                    for (name, runs) in [("floor", floor), ("sending", sending)] {
+                        let cost = |key| if key == "floor_cpu_s_per_M" { runs.median(CPU) } else { None };
+                        let mut row = vec![format!("{name}/{size}B")];
+                        row.extend(COLUMNS.iter().map(|&(_, key, digits)| cell(&rounded(cost(key)), digits)));
+                        rows.push(row);
+                    }
                 }
             }
         }
