@@ -205,9 +205,10 @@ struct Sender {
 }
 
 impl Sender {
-    /// One record in so many is watched by a task of its own. The others are awaited in the order in which they were put,
+    /// One record in so many is watched by a task of its own; more of them where there are fewer. The others are awaited in the order in which they were put,
     /// so a record's latency would be that of the slowest before it.
     const SAMPLED: u64 = 256;
+    const SAMPLED_AT_A_RATE: u64 = 64;
     /// After so many records the oldest tickets are looked at.
     const LOOKED_BACK: u64 = 64;
 
@@ -216,6 +217,7 @@ impl Sender {
         let start = Instant::now();
         let mut tickets: VecDeque<Ticket> = VecDeque::with_capacity(self.outstanding);
         let mut sampled = Vec::new();
+        let sampled_in = if self.rate > 0.0 { Self::SAMPLED_AT_A_RATE } else { Self::SAMPLED };
         for n in 0.. {
             if self.over.load(Ordering::Relaxed) {
                 break;
@@ -238,7 +240,7 @@ impl Sender {
             let key = self.keys.next().expect("keys do not end");
             self.count.key_sum.fetch_add(key, Ordering::Relaxed);
             let record = Record::new(key.to_string(), self.payload.clone())?;
-            if n % Self::SAMPLED == 0 {
+            if n % sampled_in == 0 {
                 let put = Instant::now();
                 let ticket = self.producer.put(record).await?;
                 let count = Arc::clone(&self.count);

@@ -13,7 +13,7 @@ pub(crate) enum Case {
     Threads,
     /// 1 to 1,000 shards with aggregates of equal size.
     Shards,
-    /// Half of the load that it can take: when do records arrive?
+    /// Half of the load that it can take, and so little that no aggregate fills up: when do records arrive?
     Linger,
 }
 
@@ -47,8 +47,13 @@ impl Case {
                 })
                 .into(),
             Self::Linger => {
-                let load = Load { name: "linger".to_owned(), half: true, ..Load::full(100, 16) };
-                vec![Load { with_floor: false, ..load }]
+                let half = Load { pace: Pace::Half, with_floor: false, ..Load::full(100, 16) };
+                // Sixteen records for each shard within the linger.
+                let slow = Load { pace: Pace::Rate(10_000), ..Load::alone(100, 64) };
+                vec![
+                    Load { name: "linger/half".to_owned(), ..half },
+                    Load { name: "linger/slow".to_owned(), ..slow },
+                ]
             }
         }
     }
@@ -85,8 +90,7 @@ pub(crate) struct Load {
     pub(crate) aggregate: u32,
     /// Milliseconds.
     pub(crate) linger: u32,
-    /// Half of the rate that the producer reaches, instead of all.
-    pub(crate) half: bool,
+    pub(crate) pace: Pace,
     pub(crate) with_kpl: bool,
     pub(crate) with_floor: bool,
     /// The KPL is measured with few outstanding records too, which is when it costs least.
@@ -107,7 +111,7 @@ impl Load {
             threads: 1,
             aggregate: 51_200,
             linger: 100,
-            half: false,
+            pace: Pace::Full,
             with_kpl: true,
             with_floor: true,
             with_best: false,
@@ -118,6 +122,17 @@ impl Load {
     fn alone(size: usize, shards: u32) -> Self {
         Self { with_kpl: false, with_floor: false, ..Self::full(size, shards) }
     }
+}
+
+/// How fast records come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Pace {
+    /// As fast as they are taken.
+    Full,
+    /// Half of that.
+    Half,
+    /// So many a second.
+    Rate(u32),
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::case::{Case, Load};
+use super::case::{Case, Load, Pace};
 use super::note;
 use super::programs::{Program, Programs, Time};
 use super::report::{Measured, Runs};
@@ -39,7 +39,11 @@ impl Bench {
     fn load(&self, load: Load) -> Result<Measured, String> {
         let best = Load { outstanding: Load::KPL_BEST, ..load.clone() };
         let with_kpl = load.with_kpl && self.programs.has_kpl();
-        let rate = |program| if load.half { self.half(program, &load) } else { Ok(0.0) };
+        let rate = |program| match load.pace {
+            Pace::Full => Ok(0.0),
+            Pace::Half => self.half(program, &load),
+            Pace::Rate(rate) => Ok(f64::from(rate)),
+        };
         let ours_rate = rate(Program::Shardflow)?;
         let kpl_rate = if with_kpl { rate(Program::Kpl)? } else { 0.0 };
         let (mut ours, mut kpl, mut kpl_best, mut floor) = <(Runs, Runs, Runs, Runs)>::default();
@@ -62,9 +66,6 @@ impl Bench {
                 run("floor", Program::Floor, &load, 0.0, &mut floor)?;
             }
             note(&format!("{}, run {n} of {}: {} CPU s/M", load.name, self.runs, told.join(", ")));
-        }
-        if ours.any("limited_per_shard") {
-            note("Shardflow was held to the rate that a real shard takes: it has no option to write more");
         }
         Ok(Measured::Load { load, ours, kpl, kpl_best, floor })
     }

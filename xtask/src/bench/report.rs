@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::case::Load;
+use super::case::{Load, Pace};
 
 /// The results of one program's runs.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ impl Runs {
     }
 
     /// Whether something is so in any of them.
-    pub(super) fn any(&self, key: &str) -> bool {
+    fn any(&self, key: &str) -> bool {
         self.0.iter().any(|run| run[key].as_bool().unwrap_or(false))
     }
 
@@ -62,11 +62,22 @@ impl Measured {
         }
     }
 
-    /// CPU seconds for a million records: ours, the KPL's, and the floor.
+    /// CPU seconds for a million records: ours, the KPL's, and the floor. Nothing for what is to be compared with others of
+    /// ours only.
     pub(super) fn costs(&self) -> Option<[Option<f64>; 3]> {
         match self {
-            Self::Load { ours, kpl, floor, .. } => Some([ours, kpl, floor].map(|runs| runs.median(CPU))),
-            Self::Floor(_) => None,
+            Self::Load { load, ours, kpl, floor, .. } if load.with_floor => {
+                Some([ours, kpl, floor].map(|runs| runs.median(CPU)))
+            }
+            Self::Load { .. } | Self::Floor(_) => None,
+        }
+    }
+
+    /// Whether our producer was held to the rate that a real shard takes.
+    pub(super) fn limited(&self) -> bool {
+        match self {
+            Self::Load { ours, .. } => ours.any("limited_per_shard"),
+            Self::Floor(_) => false,
         }
     }
 
@@ -104,7 +115,7 @@ impl Measured {
                     "threads": load.threads,
                     "linger_ms": load.linger,
                     "runs": ours.0.len(),
-                    "shardflow_limited_per_shard": ours.any("limited_per_shard"),
+                    "shardflow_limited_per_shard": self.limited(),
                 });
                 for (prefix, runs) in [("", ours), ("kpl_", kpl)] {
                     for key in [
@@ -126,7 +137,7 @@ impl Measured {
                     told["kpl_best_records_per_s"] = rounded(kpl_best.median("records_per_s"));
                     told["ratio_best"] = rounded(per(kpl_best.median(CPU), cost));
                 }
-                if load.half {
+                if load.pace != Pace::Full {
                     told["p99_over_linger_ms"] = rounded(over_linger(ours));
                     told["kpl_p99_over_linger_ms"] = rounded(over_linger(kpl));
                 }
