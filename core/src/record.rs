@@ -1,5 +1,6 @@
 //! Records: as they are put, as Kinesis stores them, and as they are read.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use crate::{Checkpoint, HashKey, Invalid, PartitionKey, SequenceNumber};
 /// assert!(Record::new("", "hello").is_err());
 /// # Ok::<(), shardflow_core::Invalid>(())
 /// ```
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Eq, Hash, PartialEq)]
 pub struct Record {
     partition_key: PartitionKey,
     data: Bytes,
@@ -140,6 +141,17 @@ impl Record {
     #[must_use]
     pub fn size(&self) -> usize {
         self.data.len() + self.partition_key.as_bytes().len()
+    }
+}
+
+/// Without the data, which can be megabytes.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("partition_key", &self.partition_key)
+            .field("explicit_hash_key", &self.explicit())
+            .field("bytes", &self.data.len())
+            .finish_non_exhaustive()
     }
 }
 

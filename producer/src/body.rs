@@ -4,6 +4,7 @@
 //! from. All else, from endpoint to signature, is the SDK's.
 
 use std::io::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_kinesis::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_kinesis::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -21,8 +22,55 @@ pub(crate) struct Body(Bytes);
 impl Body {
     const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
-    pub(crate) fn new(stream: &Stream, entries: &[PutEntry]) -> Self {
-        Self(write(stream, entries).into())
+    pub(crate) fn new(stream: &Stream, entries: &[PutEntry], pages: &Arc<Pages>) -> Self {
+        let mut text = pages.take();
+        write(stream, entries, &mut text);
+        Self(Bytes::from_owner(Page { text, pages: Arc::clone(pages) }))
+    }
+}
+
+/// Buffers of bodies that have been sent, for the next ones. Megabytes that come and go with every request would be
+/// spread over the arenas of all threads.
+#[derive(Debug, Default)]
+pub(crate) struct Pages(Mutex<Vec<Vec<u8>>>);
+
+impl Pages {
+    /// More are not kept.
+    const MOST: usize = 4;
+
+    fn take(&self) -> Vec<u8> {
+        let mut text = self.lock().pop().unwrap_or_default();
+        text.clear();
+        text
+    }
+
+    fn keep(&self, text: Vec<u8>) {
+        let mut pages = self.lock();
+        if pages.len() < Self::MOST {
+            pages.push(text);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A body that goes back where it came from.
+struct Page {
+    text: Vec<u8>,
+    pages: Arc<Pages>,
+}
+
+impl AsRef<[u8]> for Page {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.pages.keep(std::mem::take(&mut self.text));
     }
 }
 
@@ -49,19 +97,19 @@ impl Intercept for Body {
     }
 }
 
-fn write(stream: &Stream, entries: &[PutEntry]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(entries.iter().map(most_bytes).sum::<usize>() + AROUND);
+fn write(stream: &Stream, entries: &[PutEntry], body: &mut Vec<u8>) {
+    body.reserve(entries.iter().map(most_bytes).sum::<usize>() + AROUND);
     body.extend_from_slice(br#"{"Records":["#);
     for (place, entry) in entries.iter().enumerate() {
         body.extend_from_slice(if place == 0 { br#"{"Data":""# } else { br#",{"Data":""# });
-        STANDARD.encode_append(&entry.data, &mut body);
+        STANDARD.encode_append(&entry.data, body);
         body.push(b'"');
         if let Some(key) = entry.explicit_hash_key {
             infallible(write!(body, r#","ExplicitHashKey":"{key}""#));
         }
         if let Some(key) = &entry.partition_key {
             body.extend_from_slice(br#","PartitionKey":"#);
-            infallible(serde_json::to_writer(&mut body, key.as_str()));
+            infallible(serde_json::to_writer(&mut *body, key.as_str()));
         }
         body.push(b'}');
     }
@@ -70,7 +118,6 @@ fn write(stream: &Stream, entries: &[PutEntry]) -> Vec<u8> {
         Stream::Arn(arn) => ("StreamARN", arn.as_str()),
     };
     infallible(write!(body, r#"],"{name}":"{value}"}}"#));
-    body
 }
 
 /// Writing into memory.
@@ -103,7 +150,9 @@ mod tests {
     }
 
     fn written(stream: &str, entries: &[PutEntry]) -> Value {
-        serde_json::from_slice(&write(&stream.parse().unwrap(), entries)).unwrap()
+        let mut body = Vec::new();
+        write(&stream.parse().unwrap(), entries, &mut body);
+        serde_json::from_slice(&body).unwrap()
     }
 
     #[test]
@@ -141,7 +190,22 @@ mod tests {
         let entries = vec![entry; 100];
         let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders".parse().unwrap();
         let most = entries.iter().map(most_bytes).sum::<usize>() + AROUND;
-        let body = write(&arn, &entries);
+        let mut body = Vec::new();
+        write(&arn, &entries, &mut body);
         assert!(body.len() <= most && body.capacity() == most);
+    }
+
+    #[test]
+    fn the_memory_of_a_body_that_was_sent_is_used_again() {
+        let pages = Arc::default();
+        let stream = "orders".parse().unwrap();
+        let first = Body::new(&stream, &[entry(Some("a"), None, b"some")], &pages);
+        let (place, text) = (first.0.as_ptr(), first.0.clone());
+        drop(first);
+        assert!(pages.lock().is_empty(), "it is still read");
+        drop(text);
+        let second = Body::new(&stream, &[entry(Some("a"), None, b"more")], &pages);
+        assert_eq!(second.0.as_ptr(), place);
+        assert_eq!(&second.0[21..25], b"bW9y");
     }
 }

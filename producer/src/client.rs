@@ -1,5 +1,6 @@
 //! Carrying requests out with the AWS SDK.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_kinesis::operation::describe_stream_summary::DescribeStreamSummaryOutput;
@@ -11,7 +12,7 @@ use shardflow_engine::produce::{Answer, Description, Placed, PutEntry, Request};
 use shardflow_sdk::{bounded, classify, kinesis_within, list_shards, timeouts, unreadable};
 
 use crate::Config;
-use crate::body::Body;
+use crate::body::{Body, Pages};
 
 /// The service, as far as a producer needs it. Every call ends within the time-out.
 #[derive(Clone, Debug)]
@@ -19,13 +20,14 @@ pub(crate) struct Client {
     kinesis: aws_sdk_kinesis::Client,
     stream: Stream,
     timeout: Duration,
+    pages: Arc<Pages>,
 }
 
 impl Client {
     pub(crate) fn new(client: &aws_sdk_kinesis::Client, stream: Stream, config: &Config) -> Self {
         let timeout = config.request_timeout;
         let timeouts = timeouts(timeout).to_builder().connect_timeout(config.connect_timeout.0).build();
-        Self { kinesis: kinesis_within(client, timeouts), stream, timeout }
+        Self { kinesis: kinesis_within(client, timeouts), stream, timeout, pages: Arc::default() }
     }
 
     pub(crate) async fn carry_out(&self, request: Request) -> Answer {
@@ -38,7 +40,7 @@ impl Client {
     }
 
     async fn put_records(&self, entries: Vec<PutEntry>) -> Result<Vec<Result<Placed, Failure>>, Failure> {
-        let body = Body::new(&self.stream, &entries);
+        let body = Body::new(&self.stream, &entries, &self.pages);
         drop(entries);
         let call = self.kinesis.put_records().set_records(Some(Vec::new()));
         let call = match &self.stream {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shardflow_core::HashKey;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::client::Client;
 use crate::config::OnFailure;
 use crate::inbox::{Inbox, Mail, Put, Tag};
+use crate::reserve::{Purse, Reserve};
 use crate::{Config, Receipt, RecordError};
 
 /// Everything that the task owns.
@@ -145,12 +147,16 @@ impl Driver {
             let task = self.requests.spawn(async move { (id, client.carry_out(request).await) });
             self.ids.insert(task.id(), id);
         }
-        let mut freed = 0;
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        let mut freed = Freed::default();
         while let Some(event) = self.pipeline.poll_event() {
             match event {
-                Event::Delivered(delivered) => freed += Self::deliver(delivered),
+                Event::Delivered(delivered) => Self::deliver(delivered, &mut freed),
                 Event::Settled { tag, outcome } => {
-                    freed += tag.cost;
+                    freed.count(&tag);
                     self.settle(tag, outcome);
                 }
                 Event::Flushed { id, failed } => {
@@ -161,21 +167,20 @@ impl Driver {
                 }
             }
         }
-        self.inbox.budget.add_permits(freed);
+        freed.give_back(&self.inbox.reserve);
+        self.inbox.record_bytes.store(self.pipeline.record_bytes(), Ordering::Relaxed);
     }
 
-    /// Tells the tickets of an entry, and how much of the budget that frees.
-    fn deliver(delivered: Delivered<Tag>) -> usize {
+    /// Tells the tickets of an entry.
+    fn deliver(delivered: Delivered<Tag>, freed: &mut Freed) {
         let Placed { shard_id, sequence_number } = delivered.placed().clone();
-        let mut freed = 0;
         for (tag, sub_sequence_number, attempts) in delivered.into_records() {
-            freed += tag.cost;
+            freed.count(&tag);
             let (shard_id, sequence_number) = (shard_id.clone(), sequence_number.clone());
             let receipt = Receipt { shard_id, sequence_number, sub_sequence_number, attempts };
             // Nobody need wait for it.
             let _waits = tag.settle.send(Ok(receipt)).is_ok();
         }
-        freed
     }
 
     fn settle(&self, tag: Tag, outcome: Outcome) {
@@ -209,14 +214,30 @@ impl Drop for Driver {
         let mut last = self.inbox.end();
         self.read(&mut last);
         self.pipeline.abandon(self.now());
-        while let Some(event) = self.pipeline.poll_event() {
-            match event {
-                Event::Delivered(delivered) => {
-                    Self::deliver(delivered);
-                }
-                Event::Settled { tag, outcome } => self.settle(tag, outcome),
-                Event::Flushed { .. } => {}
-            }
+        self.tell();
+    }
+}
+
+/// Room that has become free.
+#[derive(Default)]
+struct Freed {
+    own: usize,
+    common: usize,
+}
+
+impl Freed {
+    fn count(&mut self, tag: &Tag) {
+        let bytes = tag.cost as usize;
+        match tag.purse {
+            Purse::Own => self.own += bytes,
+            Purse::Common => self.common += bytes,
+        }
+    }
+
+    fn give_back(self, reserve: &Reserve) {
+        reserve.give_back(Purse::Own, self.own);
+        if self.common > 0 {
+            reserve.give_back(Purse::Common, self.common);
         }
     }
 }

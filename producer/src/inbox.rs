@@ -1,11 +1,13 @@
 //! Where records wait between the application and the producer's task.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use shardflow_core::Record;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use crate::reserve::{Purse, Reserve};
 use crate::ticket::Settled;
 
 /// What producer handles and the task share. The byte budget bounds what can be in it.
@@ -17,8 +19,10 @@ pub(crate) struct Inbox {
     pub(crate) arrived: Notify,
     /// Tells the task to look at once.
     pub(crate) urgent: Notify,
-    /// A permit for each byte that may be held. Closed with the producer.
-    pub(crate) budget: Semaphore,
+    /// Closed with the producer.
+    pub(crate) reserve: Reserve,
+    /// Largest record that the stream takes, as far as that is known.
+    pub(crate) record_bytes: AtomicUsize,
 }
 
 /// What has arrived since the task last looked.
@@ -48,17 +52,23 @@ pub(crate) struct Put {
 #[derive(Debug)]
 pub(crate) struct Tag {
     pub(crate) settle: oneshot::Sender<Settled>,
-    /// Bytes of the budget that it holds.
-    pub(crate) cost: usize,
+    /// Bytes of room that it has, and whose they are.
+    pub(crate) cost: u32,
+    pub(crate) purse: Purse,
 }
 
 impl Inbox {
     /// Bytes that are not left to lie.
     const MUCH: usize = 1 << 20;
 
-    pub(crate) fn new(budget: usize) -> Self {
-        let (arrived, urgent) = (Notify::new(), Notify::new());
-        Self { mail: Mutex::default(), arrived, urgent, budget: Semaphore::new(budget) }
+    pub(crate) fn new(reserve: Reserve, record_bytes: usize) -> Self {
+        Self {
+            mail: Mutex::default(),
+            arrived: Notify::new(),
+            urgent: Notify::new(),
+            reserve,
+            record_bytes: AtomicUsize::new(record_bytes),
+        }
     }
 
     /// Leaves a record for the task, or gives it back when there is none any more.
@@ -68,7 +78,7 @@ impl Inbox {
             return Err(put.record);
         }
         let before = mail.bytes;
-        mail.bytes += put.tag.cost;
+        mail.bytes += put.tag.cost as usize;
         let much = before < Self::MUCH && mail.bytes >= Self::MUCH;
         let first = mail.puts.is_empty();
         if first {
@@ -109,7 +119,7 @@ impl Inbox {
 
     /// Takes what has arrived, for the last time.
     pub(crate) fn end(&self) -> Mail {
-        self.budget.close();
+        self.reserve.close();
         std::mem::replace(&mut *self.lock(), Mail { ended: true, ..Mail::default() })
     }
 

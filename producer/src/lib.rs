@@ -37,6 +37,7 @@ mod driver;
 mod error;
 mod inbox;
 mod producer;
+mod reserve;
 mod ticket;
 
 pub use config::{
@@ -45,6 +46,7 @@ pub use config::{
 };
 pub use error::{ConfigError, FlushError, PutError, RecordError};
 pub use producer::Producer;
+pub use reserve::SharedBuffer;
 pub use shardflow_core::aggregation::AggregateSize;
 pub use shardflow_core::{
     Attempt, Fate, HashKey, Invalid, PartitionKey, Record, RecordDistribution, SequenceNumber, ShardId,

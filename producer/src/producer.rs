@@ -1,5 +1,6 @@
 //! The handle that applications hold.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::client::Client;
 use crate::driver::Driver;
 use crate::inbox::{Inbox, Put, Tag};
+use crate::reserve::Purse;
 use crate::{Config, FlushError, PutError, Ticket};
 
 /// Writes to one stream. Cheap to clone; clones share buffer and connections.
@@ -38,7 +40,7 @@ impl Producer {
     #[must_use]
     pub fn new(client: aws_sdk_kinesis::Client, stream: Stream, config: Config) -> Self {
         Self(Arc::new(Inner {
-            inbox: Arc::new(Inbox::new(config.max_buffered.0)),
+            inbox: Arc::new(Inbox::new(config.buffer.reserve(), config.settings.record_bytes)),
             client: Client::new(&client, stream, &config),
             config,
             task: OnceLock::new(),
@@ -54,12 +56,25 @@ impl Producer {
     /// When the record is too large for the stream, or the producer closed. The record comes back.
     pub async fn put(&self, record: Record) -> Result<Ticket, PutError> {
         let (record, cost) = self.admit(record)?;
-        match self.0.inbox.budget.acquire_many(cost).await {
-            Ok(room) => {
-                room.forget();
-                self.accept(record, cost)
-            }
+        match self.0.inbox.reserve.take(cost).await {
+            Ok(purse) => self.accept(record, cost, purse),
             Err(_closed) => Err(PutError::Closed(record)),
+        }
+    }
+
+    /// As [`Producer::put`], but does not wait for room for longer than that.
+    ///
+    /// Cancel safe, as [`Producer::put`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Producer::put`], and [`PutError::Full`] when there was no room in time. The record comes back.
+    pub async fn put_within(&self, record: Record, patience: Duration) -> Result<Ticket, PutError> {
+        let (record, cost) = self.admit(record)?;
+        match tokio::time::timeout(patience, self.0.inbox.reserve.take(cost)).await {
+            Ok(Ok(purse)) => self.accept(record, cost, purse),
+            Ok(Err(_closed)) => Err(PutError::Closed(record)),
+            Err(_elapsed) => Err(self.full(record)),
         }
     }
 
@@ -70,22 +85,16 @@ impl Producer {
     /// As [`Producer::put`], and [`PutError::Full`] when there is no room. The record comes back.
     pub fn try_put(&self, record: Record) -> Result<Ticket, PutError> {
         let (record, cost) = self.admit(record)?;
-        match self.0.inbox.budget.try_acquire_many(cost) {
-            Ok(room) => {
-                room.forget();
-                self.accept(record, cost)
-            }
+        match self.0.inbox.reserve.try_take(cost) {
+            Ok(purse) => self.accept(record, cost, purse),
             Err(TryAcquireError::Closed) => Err(PutError::Closed(record)),
-            Err(TryAcquireError::NoPermits) => {
-                let size = Settings::cost(&record);
-                Err(PutError::Full {
-                    record,
-                    size,
-                    held: self.buffered_bytes(),
-                    limit: self.0.config.max_buffered.0,
-                })
-            }
+            Err(TryAcquireError::NoPermits) => Err(self.full(record)),
         }
+    }
+
+    fn full(&self, record: Record) -> PutError {
+        let reserve = &self.0.inbox.reserve;
+        PutError::Full { size: Settings::cost(&record), record, held: reserve.held(), limit: reserve.size() }
     }
 
     /// Sends what is buffered without waiting for company, and returns when every record accepted before the call is
@@ -112,7 +121,7 @@ impl Producer {
     /// When some records were not delivered. Each has told its ticket.
     pub async fn close(&self, patience: Duration) -> Result<(), FlushError> {
         let inbox = &self.0.inbox;
-        inbox.budget.close();
+        inbox.reserve.close();
         if self.0.task.get().is_none() {
             return Ok(());
         }
@@ -126,38 +135,41 @@ impl Producer {
         }
     }
 
-    /// Bytes of the buffer that are in use: data and keys of all records that are not settled, and 256 bytes for each.
+    /// Bytes of the buffer that are in use by this producer; see [`Config::max_buffered_bytes`].
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
-        self.0.config.max_buffered.0.saturating_sub(self.0.inbox.budget.available_permits())
+        self.0.inbox.reserve.held()
     }
 
     /// What can be said of a record before there is room for it.
     fn admit(&self, record: Record) -> Result<(Record, u32), PutError> {
         let size = record.size();
         let cost = Settings::cost(&record);
-        let Config { settings, max_buffered, .. } = &self.0.config;
-        if size > settings.record_bytes {
-            return Err(PutError::TooLarge { record, size, limit: settings.record_bytes });
+        let Inbox { reserve, record_bytes, .. } = &*self.0.inbox;
+        let limit = record_bytes.load(Ordering::Relaxed);
+        if size > limit {
+            return Err(PutError::TooLarge { record, size, limit });
         }
         match u32::try_from(cost) {
-            Ok(permits) if cost <= max_buffered.0 => Ok((record, permits)),
-            _ => Err(PutError::TooLarge { record, size, limit: max_buffered.0 }),
+            Ok(permits) if cost <= reserve.most() => Ok((record, permits)),
+            _ => Err(PutError::TooLarge { record, size, limit: Settings::largest(reserve.most()) }),
         }
     }
 
     /// Takes a record for which there is room.
-    fn accept(&self, record: Record, cost: u32) -> Result<Ticket, PutError> {
+    fn accept(&self, record: Record, cost: u32, purse: Purse) -> Result<Ticket, PutError> {
         let Inner { inbox, .. } = &*self.0;
-        let cost = cost as usize;
         if !self.start() {
-            inbox.budget.add_permits(cost);
+            inbox.reserve.give_back(purse, cost as usize);
             return Err(PutError::NoRuntime(record));
         }
         let (settle, settled) = oneshot::channel();
-        match inbox.put(Put { record, tag: Tag { settle, cost } }) {
+        match inbox.put(Put { record, tag: Tag { settle, cost, purse } }) {
             Ok(()) => Ok(Ticket(settled)),
-            Err(record) => Err(PutError::Closed(record)),
+            Err(record) => {
+                inbox.reserve.give_back(purse, cost as usize);
+                Err(PutError::Closed(record))
+            }
         }
     }
 

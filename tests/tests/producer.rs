@@ -8,7 +8,8 @@ use std::time::Duration;
 use shardflow_local::{Config as LocalConfig, Entries, Fault, Local, kinesis::Limits};
 use shardflow_local::{Listen, Operation};
 use shardflow_producer::{
-    BufferSize, Config, Fate, HashKey, Ordering, Producer, PutError, Receipt, Record, RecordError, Ticket,
+    BufferSize, Config, Fate, HashKey, Ordering, Producer, PutError, Receipt, Record, RecordError,
+    SharedBuffer, Ticket,
 };
 use shardflow_tests::clients::Place;
 use tokio::time::Instant;
@@ -139,7 +140,7 @@ async fn put_waits_for_room_and_try_put_gives_the_record_back() {
     drop(local.control().on(Operation::PutRecords).then(Fault::Delay(Duration::from_secs(1))));
     let size = BufferSize::try_from(1 << 20).unwrap();
     let producer = producer(&local, Config::default().max_buffered_bytes(size));
-    let large = |n: usize| Record::new(format!("key-{n}"), vec![0; 300_000]).unwrap();
+    let large = |n: usize| Record::new(format!("key-{n}"), vec![0; 90_000]).unwrap();
     let tickets = [
         producer.try_put(large(0)).unwrap(),
         producer.try_put(large(1)).unwrap(),
@@ -158,6 +159,51 @@ async fn put_waits_for_room_and_try_put_gives_the_record_back() {
     }
     fourth.await.unwrap();
     assert_eq!(producer.buffered_bytes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn put_within_waits_as_long_as_it_was_told() {
+    let local = local();
+    drop(local.control().on(Operation::PutRecords).then(Fault::Delay(Duration::from_secs(2))));
+    let size = BufferSize::try_from(1 << 20).unwrap();
+    let producer = producer(&local, Config::default().max_buffered_bytes(size));
+    let large = |n: usize| Record::new(format!("key-{n}"), vec![0; 300_000]).unwrap();
+    let first = producer.put_within(large(0), Duration::ZERO).await.unwrap();
+    let before = Instant::now();
+    let error = producer.put_within(large(1), Duration::from_secs(1)).await.unwrap_err();
+    assert!(matches!(&error, PutError::Full { record, .. } if *record == large(1)) && error.is_retryable());
+    assert_eq!(before.elapsed(), Duration::from_secs(1));
+    let second = producer.put_within(large(1), Duration::from_secs(10)).await.unwrap();
+    assert!(before.elapsed() < Duration::from_secs(5));
+    first.await.unwrap();
+    second.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_hangs_leaves_room_for_others_that_share_its_buffer() {
+    let local = local();
+    local.create_stream("dead", 1).unwrap();
+    drop(local.control().on(Operation::PutRecords).stream("dead").then(Fault::Hang));
+    let buffer = SharedBuffer::new(BufferSize::try_from(4 << 20).unwrap(), 2);
+    let config = Config::default().shared_buffer(buffer);
+    let dead = Producer::new(Place::inside(&local).kinesis(), "dead".parse().unwrap(), config.clone());
+    let alive = producer(&local, config);
+    let mut held = Vec::new();
+    while let Ok(ticket) = dead.try_put(record(held.len())) {
+        held.push(ticket);
+    }
+    assert!((3 << 20) - 1_000 < dead.buffered_bytes() && dead.buffered_bytes() <= 3 << 20);
+    for number in 0..20 {
+        for ticket in put_all(&alive, number * 1_000..(number + 1) * 1_000).await {
+            ticket.await.unwrap();
+        }
+    }
+    assert_eq!(alive.buffered_bytes(), 0);
+    assert!(dead.close(Duration::from_secs(1)).await.is_err());
+    for ticket in held {
+        assert!(matches!(ticket.await, Err(RecordError::Abandoned { .. })));
+    }
+    assert_eq!(dead.buffered_bytes(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -262,7 +308,7 @@ async fn a_put_that_waits_for_room_hears_of_the_close() {
     drop(local.control().on(Operation::PutRecords).then(Fault::Hang));
     let size = BufferSize::try_from(1 << 20).unwrap();
     let producer = producer(&local, Config::default().max_buffered_bytes(size));
-    let large = || Record::new("k", vec![0; 900_000]).unwrap();
+    let large = || Record::new("k", vec![0; 300_000]).unwrap();
     drop(producer.put(large()).await.unwrap());
     let waiting = producer.clone();
     let waits = async move { waiting.put(large()).await };

@@ -84,12 +84,19 @@ impl Settings {
         (self.linger / 5).min(Duration::from_millis(50))
     }
 
-    /// What a record counts against the byte budget while it is held.
+    /// What a record counts against the byte budget while it is held: it is there as it was put, in its aggregate and,
+    /// under way, in base64.
     #[must_use]
     pub fn cost(record: &Record) -> usize {
-        record.size() + RECORD_OVERHEAD
+        record.size() * 10 / 3 + RECORD_OVERHEAD
+    }
+
+    /// The largest record that counts no more than `cost`.
+    #[must_use]
+    pub fn largest(cost: usize) -> usize {
+        cost.saturating_sub(RECORD_OVERHEAD) * 3 / 10
     }
 }
 
 /// What holding a record costs beside its data and key: its place in the pipeline and its ticket.
-pub const RECORD_OVERHEAD: usize = 256;
+pub const RECORD_OVERHEAD: usize = 512;

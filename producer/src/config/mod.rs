@@ -13,6 +13,7 @@ use shardflow_core::aggregation::AggregateSize;
 use shardflow_core::{RecordDistribution, limits};
 use shardflow_engine::produce::{self, Settings};
 
+use crate::reserve::{Reserve, SharedBuffer};
 use crate::{ConfigError, RecordError, UnknownKey};
 
 pub use values::{
@@ -35,12 +36,28 @@ pub use values::{
 #[derive(Clone)]
 pub struct Config {
     pub(crate) settings: Settings,
-    pub(crate) max_buffered: BufferSize,
+    pub(crate) buffer: Buffer,
     pub(crate) request_timeout: Duration,
     pub(crate) connect_timeout: ConnectTimeout,
     pub(crate) metrics_level: MetricsLevel,
     pub(crate) metrics_granularity: MetricsGranularity,
     pub(crate) on_failure: Option<OnFailure>,
+}
+
+/// Where records find room.
+#[derive(Clone, Debug)]
+pub(crate) enum Buffer {
+    Own(BufferSize),
+    Shared(SharedBuffer),
+}
+
+impl Buffer {
+    pub(crate) fn reserve(&self) -> Reserve {
+        match self {
+            Self::Own(size) => Reserve::own(*size),
+            Self::Shared(buffer) => Reserve::of(buffer.clone()),
+        }
+    }
 }
 
 pub(crate) type OnFailure = Arc<dyn Fn(RecordError) + Send + Sync>;
@@ -50,7 +67,7 @@ impl Default for Config {
         Self {
             // As the KPL.
             settings: Settings { aggregate_records: u32::MAX as usize, ..Settings::default() },
-            max_buffered: BufferSize::default(),
+            buffer: Buffer::Own(BufferSize::default()),
             request_timeout: Duration::from_secs(6),
             connect_timeout: ConnectTimeout::default(),
             metrics_level: MetricsLevel::default(),
@@ -175,12 +192,23 @@ impl Config {
         self
     }
 
-    /// Most bytes of all records that are not settled: data, keys and 256 bytes for each. Default 64 MiB.
+    /// Most bytes of memory for all records that are not settled. Default 64 MiB.
+    ///
+    /// A record counts ten thirds of its data and key, since it is held as it was put, in its aggregate and, while it is
+    /// under way, in the text of a request; and 512 bytes. Beside that a producer takes what its connections and threads
+    /// do.
     ///
     /// Once they are used up [`Producer::put`](crate::Producer::put) waits. The KPL has no such bound.
     #[must_use]
     pub fn max_buffered_bytes(mut self, size: BufferSize) -> Self {
-        self.max_buffered = size;
+        self.buffer = Buffer::Own(size);
+        self
+    }
+
+    /// Takes that memory from what several producers share, instead of having its own.
+    #[must_use]
+    pub fn shared_buffer(mut self, buffer: SharedBuffer) -> Self {
+        self.buffer = Buffer::Shared(buffer);
         self
     }
 
@@ -298,7 +326,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("settings", &self.settings)
-            .field("max_buffered", &self.max_buffered)
+            .field("buffer", &self.buffer)
             .field("request_timeout", &self.request_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("metrics_level", &self.metrics_level)
