@@ -41,8 +41,8 @@ mod reserve;
 mod ticket;
 
 pub use config::{
-    BufferSize, Config, ConfigKey, ConnectTimeout, MetricsGranularity, MetricsLevel, Ordering, RateLimit,
-    RequestBytes, RequestEntries, RequestsInFlight,
+    Applies, BufferSize, Config, ConfigKey, ConnectTimeout, MetricsGranularity, MetricsLevel, Ordering,
+    RateLimit, RequestBytes, RequestEntries, RequestsInFlight,
 };
 pub use error::{ConfigError, FlushError, PutError, RecordError};
 pub use producer::Producer;

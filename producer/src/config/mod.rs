@@ -1,11 +1,10 @@
 //! What a producer can be told.
 
+mod key;
 mod values;
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use shardflow_engine::produce::{self, Settings};
 use crate::reserve::{Reserve, SharedBuffer};
 use crate::{ConfigError, RecordError, UnknownKey};
 
+pub use key::{Applies, ConfigKey};
 pub use values::{
     BufferSize, ConnectTimeout, MetricsGranularity, MetricsLevel, Ordering, RateLimit, RequestBytes,
     RequestEntries, RequestsInFlight,
@@ -36,6 +36,8 @@ pub use values::{
 #[derive(Clone)]
 pub struct Config {
     pub(crate) settings: Settings,
+    /// What the settings say of it, or would if they were to aggregate.
+    aggregate_size: AggregateSize,
     pub(crate) buffer: Buffer,
     pub(crate) request_timeout: Duration,
     pub(crate) connect_timeout: ConnectTimeout,
@@ -67,6 +69,7 @@ impl Default for Config {
         Self {
             // As the KPL.
             settings: Settings { aggregate_records: u32::MAX as usize, ..Settings::default() },
+            aggregate_size: AggregateSize::default(),
             buffer: Buffer::Own(BufferSize::default()),
             request_timeout: Duration::from_secs(6),
             connect_timeout: ConnectTimeout::default(),
@@ -104,8 +107,9 @@ impl Config {
     /// unpack: Shardflow's and the KCL do. The KPL's `AggregationMaxSize` and `AggregationEnabled`.
     #[must_use]
     pub fn aggregate(mut self, size: impl Into<Option<AggregateSize>>) -> Self {
-        self.settings.aggregate = size.into();
-        self
+        let size = size.into();
+        self.aggregate_size = size.unwrap_or(self.aggregate_size);
+        self.aggregating(size.is_some())
     }
 
     /// Most records of one aggregate. Default 4,294,967,295, as the KPL: its size counts first.
@@ -282,43 +286,27 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// When the text does not parse, or is out of bounds.
+    /// When the text does not parse or is out of bounds, and when the option is not the producer's.
     pub fn set(self, key: ConfigKey, text: &str) -> Result<Self, ConfigError> {
-        let set = |value: Result<Self, Box<dyn StdError + Send + Sync>>| {
-            value.map_err(|source| ConfigError { key, text: text.to_owned(), source })
-        };
-        let aggregate = self.settings.aggregate;
-        set(match key {
-            ConfigKey::AggregationEnabled => text
-                .trim()
-                .parse()
-                .map_err(Into::into)
-                .map(|on: bool| self.aggregate(on.then(|| aggregate.unwrap_or_default()))),
-            ConfigKey::AggregationMaxSize => number(text, 64..=10_485_760)
-                .and_then(|bytes| Ok(self.aggregate(AggregateSize::try_from(bytes)?))),
-            ConfigKey::MaxConnections => number(text, 1..=256)
-                .and_then(|n| Ok(self.requests_in_flight(RequestsInFlight::try_from(n)?))),
-            ConfigKey::MaxUserRecordSize => number(text, 64..=10_485_760)
-                .and_then(|bytes| Ok(self.max_record_bytes(usize::try_from(bytes)?))),
-            ConfigKey::RecordMaxBufferedTime => {
-                number(text, 0..=u64::MAX).map(|ms| self.linger(Duration::from_millis(ms)))
-            }
-            ConfigKey::RecordTtl => {
-                number(text, 100..=u64::MAX).map(|ms| self.record_ttl(Duration::from_millis(ms)))
-            }
-            ConfigKey::RequestTimeout => {
-                number(text, 100..=600_000).map(|ms| self.request_timeout(Duration::from_millis(ms)))
-            }
-        })
+        match key.applies() {
+            Applies::Producer => key
+                .apply(self, text.trim())
+                .ok_or_else(|| ConfigError::Invalid { key, text: text.to_owned() }),
+            applies => Err(ConfigError::Elsewhere { key, applies }),
+        }
     }
-}
 
-fn number(text: &str, bounds: std::ops::RangeInclusive<u64>) -> Result<u64, Box<dyn StdError + Send + Sync>> {
-    let number: u64 = text.trim().parse()?;
-    if bounds.contains(&number) {
-        Ok(number)
-    } else {
-        Err(format!("{number} is not within {} and {}", bounds.start(), bounds.end()).into())
+    /// Whether records are packed, into aggregates of the size that was set last.
+    fn aggregating(mut self, on: bool) -> Self {
+        self.settings.aggregate = on.then_some(self.aggregate_size);
+        self
+    }
+
+    /// How large aggregates are, if records are packed: the KPL's options may be set in any order.
+    fn aggregating_to(mut self, size: AggregateSize) -> Self {
+        self.aggregate_size = size;
+        let on = self.settings.aggregate.is_some();
+        self.aggregating(on)
     }
 }
 
@@ -335,106 +323,5 @@ impl fmt::Debug for Config {
     }
 }
 
-/// The names under which values can be set from text: the KPL's own.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum ConfigKey {
-    /// `AggregationEnabled`: `true` or `false`.
-    AggregationEnabled,
-    /// `AggregationMaxSize`, bytes: 64 to 10485760.
-    AggregationMaxSize,
-    /// `MaxConnections`: 1 to 256.
-    MaxConnections,
-    /// `MaxUserRecordSize`, bytes: 64 to 10485760.
-    MaxUserRecordSize,
-    /// `RecordMaxBufferedTime`, milliseconds.
-    RecordMaxBufferedTime,
-    /// `RecordTtl`, milliseconds: at least 100.
-    RecordTtl,
-    /// `RequestTimeout`, milliseconds: 100 to 600000.
-    RequestTimeout,
-}
-
-impl ConfigKey {
-    const ALL: [Self; 7] = [
-        Self::AggregationEnabled,
-        Self::AggregationMaxSize,
-        Self::MaxConnections,
-        Self::MaxUserRecordSize,
-        Self::RecordMaxBufferedTime,
-        Self::RecordTtl,
-        Self::RequestTimeout,
-    ];
-
-    /// The KPL's name for it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AggregationEnabled => "AggregationEnabled",
-            Self::AggregationMaxSize => "AggregationMaxSize",
-            Self::MaxConnections => "MaxConnections",
-            Self::MaxUserRecordSize => "MaxUserRecordSize",
-            Self::RecordMaxBufferedTime => "RecordMaxBufferedTime",
-            Self::RecordTtl => "RecordTtl",
-            Self::RequestTimeout => "RequestTimeout",
-        }
-    }
-}
-
-impl fmt::Display for ConfigKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for ConfigKey {
-    type Err = UnknownKey;
-
-    fn from_str(name: &str) -> Result<Self, UnknownKey> {
-        Self::ALL.into_iter().find(|key| key.name() == name).ok_or_else(|| UnknownKey::new(name))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set(key: &str, text: &str) -> Result<Settings, ConfigError> {
-        Config::default().set(key.parse().unwrap(), text).map(|config| config.settings)
-    }
-
-    #[test]
-    fn every_key_sets_its_value() {
-        assert_eq!(set("AggregationEnabled", "false").unwrap().aggregate, None);
-        assert_eq!(set("AggregationEnabled", "true").unwrap().aggregate, Some(AggregateSize::default()));
-        assert_eq!(set("AggregationMaxSize", "64").unwrap().aggregate, Some(AggregateSize::MIN));
-        assert_eq!(set("MaxConnections", "256").unwrap().requests_in_flight, 256);
-        assert_eq!(set("MaxUserRecordSize", "2097152").unwrap().record_bytes, 2 << 20);
-        assert_eq!(set("RecordMaxBufferedTime", " 50 ").unwrap().linger, Duration::from_millis(50));
-        assert_eq!(
-            set("RecordTtl", "18446744073709551615").unwrap().record_ttl,
-            Duration::from_millis(u64::MAX)
-        );
-        let config = Config::default().set(ConfigKey::RequestTimeout, "100").unwrap();
-        assert_eq!(config.request_timeout, Duration::from_millis(100));
-        for key in ConfigKey::ALL {
-            assert_eq!(key.name().parse(), Ok(key));
-        }
-    }
-
-    #[test]
-    fn a_wrong_value_names_key_text_and_bounds() {
-        let error = set("AggregationMaxSize", "12").unwrap_err();
-        assert_eq!(error.to_string(), r#"AggregationMaxSize cannot be "12""#);
-        assert_eq!(error.source().unwrap().to_string(), "12 is not within 64 and 10485760");
-        for (key, text) in
-            [("MaxConnections", "0"), ("RecordTtl", "99"), ("AggregationEnabled", "yes"), ("RecordTtl", "-1")]
-        {
-            assert_eq!(set(key, text).unwrap_err().key().name(), key);
-        }
-        assert_eq!(
-            "recordTtl".parse::<ConfigKey>().unwrap_err().to_string(),
-            r#"no setting is called "recordTtl""#
-        );
-    }
-}
+mod tests;
