@@ -44,6 +44,8 @@ pub use config::{
     Applies, BufferSize, Config, ConfigKey, ConnectTimeout, MetricsGranularity, MetricsLevel, Ordering,
     RateLimit, RequestBytes, RequestEntries, RequestsInFlight,
 };
+#[cfg(feature = "properties")]
+pub use config::{NotApplied, PropertiesError};
 pub use error::{ConfigError, FlushError, PutError, RecordError};
 pub use producer::Producer;
 pub use reserve::SharedBuffer;

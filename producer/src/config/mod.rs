@@ -1,6 +1,8 @@
 //! What a producer can be told.
 
 mod key;
+#[cfg(feature = "properties")]
+mod properties;
 mod values;
 
 use std::fmt;
@@ -16,6 +18,8 @@ use crate::reserve::{Reserve, SharedBuffer};
 use crate::{ConfigError, RecordError, UnknownKey};
 
 pub use key::{Applies, ConfigKey};
+#[cfg(feature = "properties")]
+pub use properties::{NotApplied, PropertiesError};
 pub use values::{
     BufferSize, ConnectTimeout, MetricsGranularity, MetricsLevel, Ordering, RateLimit, RequestBytes,
     RequestEntries, RequestsInFlight,
