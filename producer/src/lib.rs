@@ -26,6 +26,9 @@
 //! **What it will not do.** It creates no stream, and it does not keep the order of records by default; see
 //! [`Config::ordering`].
 //!
+//! **Coming from the KPL.** [`ConfigKey`] has all of its options by name; `docs/kpl-options.md` in the repository is their table.
+//! The feature `properties` reads the KPL's configuration files.
+//!
 //! The SDK's client brings credentials, region, endpoint, proxy and TLS; retries of the SDK are switched off for it here,
 //! since the producer retries by itself.
 #![forbid(unsafe_code)]

@@ -329,7 +329,7 @@ impl fmt::Display for Takes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(_) => f.write_str("true or false"),
-            Self::Number { least, most: MAX, unit, .. } => write!(f, "{least} {unit} or more"),
+            Self::Number { least, most: MAX, unit, .. } => write!(f, "{least} or more {unit}"),
             Self::Number { least, most, unit, .. } => write!(f, "{least} to {most} {unit}"),
             Self::OneOf(words) => {
                 let words: Vec<_> = words.iter().map(|&(word, _)| word).collect();

@@ -97,7 +97,7 @@ fn aggregation_and_its_size_can_be_set_in_any_order() {
 fn a_wrong_value_names_key_text_and_bounds() {
     for (key, text, error) in [
         ("AggregationMaxSize", "12", r#"AggregationMaxSize cannot be "12": it takes 64 to 10485760 bytes"#),
-        ("RecordTtl", "99", r#"RecordTtl cannot be "99": it takes 100 ms or more"#),
+        ("RecordTtl", "99", r#"RecordTtl cannot be "99": it takes 100 or more ms"#),
         ("FailIfThrottled", "yes", r#"FailIfThrottled cannot be "yes": it takes true or false"#),
         (
             "MetricsLevel",
@@ -154,4 +154,18 @@ fn names_are_the_kpls() {
     }
     let unknown = "recordTtl".parse::<ConfigKey>().unwrap_err();
     assert_eq!(unknown.to_string(), r#"no setting is called "recordTtl""#);
+}
+
+#[test]
+fn the_page_on_options_has_all_of_them() {
+    let page = include_str!("../../../docs/kpl-options.md");
+    for &key in ConfigKey::ALL {
+        let line = match key.applies() {
+            Applies::Producer => {
+                format!("| `{key}` | {} | {} |", key.default_text().unwrap(), key.accepts())
+            }
+            applies => format!("| `{key}` | {applies} |"),
+        };
+        assert!(page.lines().any(|there| there.starts_with(&line)), "{line}");
+    }
 }
