@@ -37,7 +37,7 @@ impl Case {
                 .map(|threads| Load { name: format!("threads/{threads}"), threads, ..Load::alone(100, 16) })
                 .into(),
             // Forty records to an aggregate, so that those of all shards fill up within the buffer's 64 MiB.
-            Self::Shards => [1, 16, 64, 256, 1000]
+            Self::Shards => [1, 16, 64, 1000]
                 .map(|shards| Load {
                     name: format!("shards/{shards}"),
                     aggregate: 5_120,
@@ -47,7 +47,7 @@ impl Case {
                 })
                 .into(),
             Self::Linger => {
-                let half = Load { pace: Pace::Half, with_floor: false, ..Load::full(100, 16) };
+                let half = Load { pace: Pace::Half, ..Load::alone(100, 16) };
                 // Sixteen records for each shard within the linger.
                 let slow = Load { pace: Pace::Rate(10_000), ..Load::alone(100, 64) };
                 vec![

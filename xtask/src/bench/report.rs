@@ -139,7 +139,6 @@ impl Measured {
                 }
                 if load.pace != Pace::Full {
                     told["p99_over_linger_ms"] = rounded(over_linger(ours));
-                    told["kpl_p99_over_linger_ms"] = rounded(over_linger(kpl));
                 }
                 told
             }
