@@ -87,3 +87,116 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use aws_sdk_kinesis::operation::list_shards::ListShardsError;
+    use aws_sdk_kinesis::types::error::ResourceNotFoundException;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+    use shardflow_core::Fate::{self, Absent, Unknown};
+
+    use super::*;
+
+    type Sdk = SdkError<ListShardsError, HttpResponse>;
+
+    fn told(error: &Sdk) -> (String, Fate) {
+        let Failure { code, fate, .. } = classify(error);
+        (code, fate)
+    }
+
+    fn answered(status: u16, code: Option<&str>) -> Sdk {
+        let mut meta = ErrorMetadata::builder().message("the service's words");
+        if let Some(code) = code {
+            meta = meta.code(code);
+        }
+        Sdk::service_error(ListShardsError::generic(meta.build()), raw(status))
+    }
+
+    fn raw(status: u16) -> HttpResponse {
+        HttpResponse::new(status.try_into().unwrap(), SdkBody::empty())
+    }
+
+    fn unconnected(error: impl Into<Box<dyn Error + Send + Sync>>) -> Sdk {
+        Sdk::dispatch_failure(ConnectorError::io(error.into()))
+    }
+
+    #[test]
+    fn an_answer_keeps_its_code_and_its_words() {
+        let failure = classify(&answered(400, Some("LimitExceededException")));
+        assert_eq!(failure, Failure::refused("LimitExceededException", "the service's words"));
+        let modelled = ResourceNotFoundException::builder()
+            .meta(ErrorMetadata::builder().code("ResourceNotFoundException").build())
+            .build();
+        let modelled = Sdk::service_error(ListShardsError::ResourceNotFoundException(modelled), raw(400));
+        assert_eq!(told(&modelled), ("ResourceNotFoundException".to_owned(), Absent));
+    }
+
+    #[test]
+    fn a_server_that_failed_may_have_carried_it_out() {
+        assert_eq!(told(&answered(500, Some("InternalFailure"))), ("InternalFailure".to_owned(), Unknown));
+        assert_eq!(told(&answered(503, None)), ("Http503".to_owned(), Unknown));
+        assert_eq!(told(&answered(403, None)), ("Http403".to_owned(), Absent), "a proxy, say");
+        let unread = Sdk::response_error("no JSON", raw(200));
+        assert_eq!(told(&unread), ("Unreadable".to_owned(), Unknown));
+    }
+
+    #[test]
+    fn a_request_that_was_not_made_or_not_answered_is_told_apart() {
+        assert_eq!(told(&Sdk::construction_failure("no region")), ("NotSent".to_owned(), Absent));
+        assert_eq!(told(&Sdk::timeout_error("late")), ("Timeout".to_owned(), Unknown));
+    }
+
+    #[test]
+    fn a_connection_that_breaks_leaves_the_fate_open_and_one_that_was_never_made_does_not() {
+        use io::ErrorKind as Kind;
+        for (kind, fate) in [
+            (Kind::ConnectionRefused, Absent),
+            (Kind::HostUnreachable, Absent),
+            (Kind::NetworkUnreachable, Absent),
+            (Kind::AddrNotAvailable, Absent),
+            (Kind::ConnectionReset, Unknown),
+            (Kind::BrokenPipe, Unknown),
+            (Kind::TimedOut, Unknown),
+        ] {
+            let error = unconnected(io::Error::from(kind));
+            assert_eq!(told(&error), ("ConnectionFailed".to_owned(), fate), "{kind:?}");
+        }
+        assert_eq!(told(&unconnected("broken")), ("ConnectionFailed".to_owned(), Unknown));
+    }
+
+    #[test]
+    fn no_credentials_are_told_from_credentials_that_may_yet_come() {
+        let cases = [
+            (CredentialsError::not_loaded("none"), "NoCredentials"),
+            (CredentialsError::invalid_configuration("wrong profile"), "NoCredentials"),
+            (
+                CredentialsError::provider_timed_out(std::time::Duration::from_secs(5)),
+                "CredentialsUnavailable",
+            ),
+            (CredentialsError::provider_error("busy"), "CredentialsUnavailable"),
+            (CredentialsError::unhandled("odd"), "CredentialsUnavailable"),
+        ];
+        for (error, code) in cases {
+            let error = Sdk::dispatch_failure(ConnectorError::other(error.into(), None));
+            assert_eq!(told(&error), (code.to_owned(), Absent));
+        }
+    }
+
+    #[test]
+    fn the_words_go_down_to_the_cause() {
+        let error = unconnected(io::Error::other("the cable is out"));
+        assert!(classify(&error).message.ends_with(": the cable is out"), "{}", classify(&error).message);
+    }
+
+    #[test]
+    fn an_answer_that_breaks_its_own_rules_may_have_been_carried_out() {
+        let error = "shard?".parse::<shardflow_core::ShardId>().unwrap_err();
+        let failure = unreadable(&error);
+        assert_eq!((failure.code.as_str(), failure.fate), ("Unreadable", Unknown));
+        assert!(failure.message.contains("shard?"), "{}", failure.message);
+    }
+}
