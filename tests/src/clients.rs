@@ -1,5 +1,7 @@
 //! SDK clients for tests.
 
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -31,13 +33,19 @@ impl Place {
     /// A Kinesis client.
     #[must_use]
     pub fn kinesis(&self) -> aws_sdk_kinesis::Client {
-        aws_sdk_kinesis::Client::from_conf(self.kinesis_config().credentials_provider(credentials()).build())
+        self.kinesis_with(credentials())
     }
 
-    /// A Kinesis client that finds no credentials.
+    /// A Kinesis client that was not even told where to look for credentials.
     #[must_use]
-    pub fn kinesis_without_credentials(&self) -> aws_sdk_kinesis::Client {
+    pub fn kinesis_without_provider(&self) -> aws_sdk_kinesis::Client {
         aws_sdk_kinesis::Client::from_conf(self.kinesis_config().build())
+    }
+
+    /// A Kinesis client with credentials from somewhere.
+    #[must_use]
+    pub fn kinesis_with(&self, provider: impl ProvideCredentials + 'static) -> aws_sdk_kinesis::Client {
+        aws_sdk_kinesis::Client::from_conf(self.kinesis_config().credentials_provider(provider).build())
     }
 
     fn kinesis_config(&self) -> aws_sdk_kinesis::config::Builder {
@@ -52,12 +60,18 @@ impl Place {
     /// A DynamoDB client.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        self.dynamodb_with(credentials())
+    }
+
+    /// A DynamoDB client with credentials from somewhere.
+    #[must_use]
+    pub fn dynamodb_with(&self, provider: impl ProvideCredentials + 'static) -> aws_sdk_dynamodb::Client {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .endpoint_url(&self.endpoint)
             .http_client(self.http.clone())
-            .credentials_provider(credentials())
+            .credentials_provider(provider)
             .sleep_impl(TokioSleep::new());
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
@@ -65,4 +79,17 @@ impl Place {
 
 fn credentials() -> Credentials {
     Credentials::new("test", "test", None, None, "tests")
+}
+
+/// Looks for credentials and finds none, as the SDK's own chain does on a machine that has none.
+#[derive(Clone, Copy, Debug)]
+pub struct NoCredentials;
+
+impl ProvideCredentials for NoCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("there are none on this machine")))
+    }
 }

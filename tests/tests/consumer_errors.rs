@@ -15,9 +15,9 @@ use shardflow_consumer::{
 };
 use shardflow_local::{Fault, Operation, Service};
 use shardflow_tests::application::Application;
-use shardflow_tests::clients::Place;
+use shardflow_tests::clients::{NoCredentials, Place};
 use shardflow_tests::ledger::Writer;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// What the next calls of a handler come to.
 #[derive(Clone, Copy, Debug)]
@@ -183,6 +183,11 @@ async fn a_service_that_never_answers_ends_the_worker_in_the_time_to_start() {
     }
 }
 
+/// How a worker ends, on a clock that is not paused, within a minute.
+async fn ended_within_a_minute(consumer: &Consumer) -> RunError {
+    timeout(Duration::from_secs(60), ended(consumer)).await.expect("it does not take a minute")
+}
+
 #[tokio::test]
 async fn a_wrong_endpoint_ends_the_worker_in_the_time_to_start() {
     let app = Application::new(1);
@@ -195,7 +200,7 @@ async fn a_wrong_endpoint_ends_the_worker_in_the_time_to_start() {
         Consumer::new(Place::inside(&app.local).kinesis(), leases, "orders".parse().unwrap(), config.clone()),
         Consumer::new(place.kinesis(), MemoryLeases::default(), "orders".parse().unwrap(), config),
     ] {
-        let error = ended(&consumer).await;
+        let error = ended_within_a_minute(&consumer).await;
         let RunError::NotStarted { within, last } = &error else { panic!("{error}") };
         assert_eq!(*within, Duration::from_millis(600));
         assert!(last.contains("ConnectionFailed"), "{last}");
@@ -205,11 +210,17 @@ async fn a_wrong_endpoint_ends_the_worker_in_the_time_to_start() {
 #[tokio::test]
 async fn without_credentials_a_worker_ends_at_once() {
     let app = Application::new(1);
-    let kinesis = Place::inside(&app.local).kinesis_without_credentials();
-    let consumer =
-        Consumer::new(kinesis, MemoryLeases::default(), "orders".parse().unwrap(), Config::default());
-    let error = ended(&consumer).await;
-    assert!(matches!(&error, RunError::Refused { code, .. } if code == "NoCredentials"), "{error}");
+    let place = Place::inside(&app.local);
+    let (config, stream) = (Config::default(), || "orders".parse().unwrap());
+    let leases = DynamoDbLeases::new(place.dynamodb_with(NoCredentials), "billing".parse().unwrap());
+    for consumer in [
+        Consumer::new(place.kinesis_with(NoCredentials), MemoryLeases::default(), stream(), config.clone()),
+        Consumer::new(place.kinesis_without_provider(), MemoryLeases::default(), stream(), config.clone()),
+        Consumer::new(place.kinesis(), leases, stream(), config),
+    ] {
+        let error = ended_within_a_minute(&consumer).await;
+        assert!(matches!(&error, RunError::Refused { code, .. } if code == "NoCredentials"), "{error}");
+    }
 }
 
 #[test]

@@ -11,8 +11,8 @@ use shardflow_producer::{
     BufferSize, Config, Fate, HashKey, Ordering, Producer, PutError, Receipt, Record, RecordError,
     SharedBuffer, Ticket,
 };
-use shardflow_tests::clients::Place;
-use tokio::time::Instant;
+use shardflow_tests::clients::{NoCredentials, Place};
+use tokio::time::{Instant, timeout};
 
 fn local() -> Local {
     let local = Local::new(LocalConfig::default()).unwrap();
@@ -243,15 +243,26 @@ async fn an_unknown_stream_fails_at_once_with_the_services_words() {
     assert!(before.elapsed() < Duration::from_secs(1));
 }
 
+/// What becomes of a record, on a clock that is not paused, within a minute.
+async fn refused_within_a_minute(producer: Producer) -> RecordError {
+    let put = async { producer.put(record(1)).await.unwrap().await.unwrap_err() };
+    timeout(Duration::from_secs(60), put).await.expect("it does not take a minute")
+}
+
 #[tokio::test]
 async fn without_credentials_a_record_fails_at_once() {
     let local = local();
-    let kinesis = Place::inside(&local).kinesis_without_credentials();
-    let producer = Producer::new(kinesis, "orders".parse().unwrap(), Config::default());
-    let error = producer.put(record(1)).await.unwrap().await.unwrap_err();
-    let RecordError::Refused { code, .. } = &error else { panic!("{error}: {:?}", error.attempts().first()) };
-    assert_eq!(code, "NoCredentials");
-    assert_eq!(error.fate(), Fate::Absent);
+    let place = Place::inside(&local);
+    for kinesis in [place.kinesis_with(NoCredentials), place.kinesis_without_provider()] {
+        let producer = Producer::new(kinesis, "orders".parse().unwrap(), Config::default());
+        let error = refused_within_a_minute(producer).await;
+        let RecordError::Refused { code, .. } = &error else {
+            panic!("{error}: {:?}", error.attempts().first())
+        };
+        assert_eq!(code, "NoCredentials");
+        assert_eq!((error.fate(), error.is_retryable()), (Fate::Absent, false));
+    }
+    assert!(local.control().calls().is_empty(), "nothing is sent unsigned");
 }
 
 #[tokio::test]
@@ -261,7 +272,7 @@ async fn a_wrong_endpoint_expires_with_what_was_tried() {
     let kinesis = Place::at(&format!("http://127.0.0.1:{port}")).kinesis();
     let config = Config::default().record_ttl(Duration::from_millis(700));
     let producer = Producer::new(kinesis, "orders".parse().unwrap(), config);
-    let error = producer.put(record(1)).await.unwrap().await.unwrap_err();
+    let error = refused_within_a_minute(producer).await;
     let RecordError::Expired { attempts, .. } = &error else { panic!("{error}") };
     assert!(attempts.iter().all(|attempt| attempt.code == "ConnectionFailed"), "{attempts:?}");
     assert_eq!(error.fate(), Fate::Absent, "nobody was there to take it");
