@@ -5,7 +5,9 @@ use std::io;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::dns::ResolveDnsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use hyper_util::client::legacy::Error as HttpError;
 use shardflow_core::Invalid;
 use shardflow_engine::Failure;
 
@@ -62,17 +64,21 @@ fn lacks_identity(error: &(dyn StdError + 'static)) -> bool {
     causes(error).any(|cause| cause.to_string().starts_with("failed to select an auth scheme"))
 }
 
-/// Whether it is sure that nothing was sent, since there was nobody to send it to.
+/// Whether it is sure that nothing was sent, since there was nobody to send it to: no such name, no such port, no TLS.
 fn never_connected(error: &(dyn StdError + 'static)) -> bool {
-    find::<io::Error>(error).is_some_and(|error| {
-        matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable
-                | io::ErrorKind::AddrNotAvailable
-        )
-    })
+    // The SDK's HTTP client says so of every failure before there was a connection. A client of the application's own
+    // may say it in the system's words only.
+    find::<HttpError>(error).is_some_and(HttpError::is_connect)
+        || find::<ResolveDnsError>(error).is_some()
+        || find::<io::Error>(error).is_some_and(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkUnreachable
+                    | io::ErrorKind::AddrNotAvailable
+            )
+        })
 }
 
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
@@ -92,6 +98,8 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
 mod tests {
     use std::error::Error;
 
+    use aws_credential_types::Credentials;
+    use aws_sdk_kinesis::config::retry::RetryConfig;
     use aws_sdk_kinesis::operation::list_shards::ListShardsError;
     use aws_sdk_kinesis::types::error::ResourceNotFoundException;
     use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -166,6 +174,28 @@ mod tests {
             assert_eq!(told(&error), ("ConnectionFailed".to_owned(), fate), "{kind:?}");
         }
         assert_eq!(told(&unconnected("broken")), ("ConnectionFailed".to_owned(), Unknown));
+    }
+
+    #[test]
+    fn a_name_that_a_resolver_of_the_applications_own_does_not_know_is_a_connection_never_made() {
+        let error = unconnected(ResolveDnsError::new("no such host"));
+        assert_eq!(told(&error), ("ConnectionFailed".to_owned(), Absent));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_nobody_knows_is_a_connection_never_made() {
+        // A label is 63 characters at most, so that no resolver asks the network for this one.
+        let nowhere = format!("http://{}.invalid", "a".repeat(64));
+        let config = aws_sdk_kinesis::Config::builder()
+            .behavior_version_latest()
+            .region(aws_sdk_kinesis::config::Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("any", "any", None, None, "test"))
+            .endpoint_url(nowhere)
+            .retry_config(RetryConfig::disabled())
+            .http_client(aws_smithy_http_client::Builder::new().build_http());
+        let client = aws_sdk_kinesis::Client::from_conf(config.build());
+        let error = client.list_shards().send().await.unwrap_err();
+        assert_eq!(told(&error), ("ConnectionFailed".to_owned(), Absent), "{error:?}");
     }
 
     #[test]
