@@ -78,6 +78,18 @@ fn it_shows_its_certificate_when_it_speaks_tls() {
     assert_eq!(line, "-----BEGIN CERTIFICATE-----\n");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn it_takes_less_than_thirty_megabytes_when_it_is_ready() {
+    for arguments in [&["--port", "0", "--stream", "orders:4"][..], &["--port", "0", "--tls"]] {
+        let running = Running::start(arguments);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", running.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        let peak: u64 = peak.expect(&status).parse().unwrap();
+        assert!(peak < 30 * 1024, "{peak} KiB with {arguments:?}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn it_stops_when_it_is_told_to() {
