@@ -144,6 +144,38 @@ async fn a_subscription_that_is_cut_breaks_off() {
 }
 
 #[tokio::test]
+async fn a_subscription_is_ended_or_cut_by_the_admin_path() {
+    for (how, broken) in [("end", false), ("cut", true)] {
+        let local = Local::new(Config::default().transition(Duration::ZERO)).unwrap();
+        let arn = local.create_stream("orders", 1).unwrap();
+        let server = local.serve(Listen::default()).await.unwrap();
+        let client = kinesis_at(server.endpoint(), http(&server));
+        let mut subscription = subscribe(&client, arn.as_str()).await;
+        let health = "GET /_shardflow/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let answer = raw(&server, health).await;
+        assert!(answer.contains(r#""open_subscriptions":1"#), "{answer}");
+        let request = format!(
+            "POST /_shardflow/subscriptions/{how} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: \
+             close\r\n\r\n"
+        );
+        assert!(raw(&server, &request).await.starts_with("HTTP/1.1 200 OK\r\n"));
+        // At most one event is under way: where the subscription stood when it was opened.
+        let end = loop {
+            match subscription.event_stream.recv().await {
+                Ok(Some(SubscribeToShardEventStream::SubscribeToShardEvent(event))) => {
+                    assert!(event.records().is_empty(), "{event:?}");
+                }
+                end => break end,
+            }
+        };
+        assert_eq!(end.is_err(), broken, "{how}: {end:?}");
+        while local.control().open_subscriptions() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_admin_path_is_served_too() {
     let local = Local::new(Config::default()).unwrap();
     let server = local.serve(Listen::default()).await.unwrap();

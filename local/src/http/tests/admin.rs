@@ -23,22 +23,26 @@ async fn every_fault_can_be_asked_for() {
     let endpoint = endpoint();
     with_stream(&endpoint).await;
     let put = json!({ "StreamName": "orders", "Data": "eA==", "PartitionKey": "a" });
+    let throttled = "ProvisionedThroughputExceededException";
+    // What the client is told, and how many records are in the stream then.
     let faults = [
-        (json!("throttle"), Some("ProvisionedThroughputExceededException")),
-        (json!({ "refuse": { "code": "AccessDeniedException" } }), Some("AccessDeniedException")),
-        (json!({ "refuse": { "code": "X", "status": 400, "message": "m" } }), Some("X")),
-        (json!({ "fail_entries": {} }), Some("ProvisionedThroughputExceededException")),
-        (json!({ "fail_entries": { "every": 2, "code": "InternalFailure" } }), Some("InternalFailure")),
-        (json!("drop_request"), None),
-        (json!("drop_response"), None),
+        (json!("throttle"), Some(throttled), 0),
+        (json!({ "refuse": { "code": "AccessDeniedException" } }), Some("AccessDeniedException"), 0),
+        (json!({ "refuse": { "code": "X", "status": 400, "message": "m" } }), Some("X"), 0),
+        (json!({ "fail_entries": {} }), Some(throttled), 0),
+        (json!({ "fail_entries": { "every": 2, "code": "InternalFailure" } }), Some("InternalFailure"), 0),
+        (json!("drop_request"), None, 0),
+        (json!("drop_response"), None, 1),
     ];
-    for (fault, code) in faults {
+    for (fault, code, stored) in faults {
         let rule = json!({ "operation": "PutRecord", "stream": "orders", "times": 1, "fault": fault });
         assert_eq!(endpoint.admin("POST", "rules", rule).await.0, StatusCode::OK, "{fault}");
         let answered = endpoint.send(post("Kinesis_20131202.PutRecord", put.to_string())).await;
         let got =
             answered.map(|(_, _, body)| serde_json::from_slice::<Value>(&body).unwrap()["__type"].clone());
         assert_eq!(got, code.map(|code| json!(code)), "{fault}");
+        let (_, held) = endpoint.admin("GET", "streams/orders/records", Value::Null).await;
+        assert_eq!(held[0]["records"].as_array().unwrap().len(), stored, "{fault}");
     }
     let hang = json!({ "operation": "ListStreams", "fault": "hang" });
     let (_, answer) = endpoint.admin("POST", "rules", hang).await;
