@@ -224,9 +224,9 @@ impl Config {
     /// told to take.
     ///
     /// What this stream takes, 1 MiB unless UpdateMaxRecordSize told it otherwise, counts by itself as soon as its
-    /// description is known: a larger record is then refused before it is sent. Less than that refuses it in
-    /// [`Producer::put`](crate::Producer::put) already. The KPL's `MaxUserRecordSize`, which does not count the key and
-    /// is 1 MiB by default.
+    /// description is known. [`Producer::put`](crate::Producer::put) refuses what is larger from then on; what it had
+    /// accepted before comes back as [`RecordError::Refused`], unsent. The KPL's `MaxUserRecordSize`, which does not
+    /// count the key and is 1 MiB by default.
     #[must_use]
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
         self.settings.record_bytes = bytes.min(limits::RECORD_BYTES_MAX);
