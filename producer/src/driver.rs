@@ -14,7 +14,6 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use crate::client::Client;
-use crate::config::OnFailure;
 use crate::inbox::{Inbox, Mail, Put, Tag};
 use crate::reserve::{Purse, Reserve};
 use crate::{Config, Receipt, RecordError};
@@ -31,7 +30,6 @@ pub(crate) struct Driver {
     /// Which request a task carries out, in case it panics.
     ids: BTreeMap<Id, RequestId>,
     flushes: BTreeMap<FlushId, oneshot::Sender<u64>>,
-    on_failure: Option<OnFailure>,
     record_ttl: Duration,
     epoch: Instant,
     /// How long records lie before they are looked at, and until when those that have arrived do.
@@ -52,7 +50,6 @@ impl Driver {
             requests: JoinSet::new(),
             ids: BTreeMap::new(),
             flushes: BTreeMap::new(),
-            on_failure: config.on_failure.clone(),
             record_ttl: config.settings.record_ttl,
             epoch: Instant::now(),
             nap: if config.settings.linger > Self::NAP * 4 { Self::NAP } else { Duration::ZERO },
@@ -178,8 +175,7 @@ impl Driver {
             freed.count(&tag);
             let (shard_id, sequence_number) = (shard_id.clone(), sequence_number.clone());
             let receipt = Receipt { shard_id, sequence_number, sub_sequence_number, attempts };
-            // Nobody need wait for it.
-            let _waits = tag.settle.send(Ok(receipt)).is_ok();
+            tag.settle.settle(Ok(receipt));
         }
     }
 
@@ -196,15 +192,7 @@ impl Driver {
             }
             Outcome::Abandoned { record, attempts } => RecordError::Abandoned { record, attempts },
         };
-        if let Err(Err(error)) = tag.settle.send(Err(Box::new(error))) {
-            match &self.on_failure {
-                Some(call) => call(*error),
-                None => {
-                    let partition_key = error.record().partition_key();
-                    tracing::warn!(%error, %partition_key, "a record was not delivered");
-                }
-            }
-        }
+        tag.settle.settle(Err(Box::new(error)));
     }
 }
 

@@ -8,13 +8,13 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::reserve::{Purse, Reserve};
-use crate::ticket::Settled;
+use crate::ticket::{Settle, Ticket, Tickets, Unheard};
 
 /// What producer handles and the task share. The byte budget bounds what can be in it.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     /// Held for a push or a swap only, never across an await: a plain mutex is the fastest.
-    mail: Mutex<Mail>,
+    mail: Mutex<(Mail, Tickets)>,
     /// Tells the task that the first record has arrived since it last looked.
     pub(crate) arrived: Notify,
     /// Tells the task to look at once.
@@ -51,7 +51,7 @@ pub(crate) struct Put {
 /// Whose a record is.
 #[derive(Debug)]
 pub(crate) struct Tag {
-    pub(crate) settle: oneshot::Sender<Settled>,
+    pub(crate) settle: Settle,
     /// Bytes of room that it has, and whose they are.
     pub(crate) cost: u32,
     pub(crate) purse: Purse,
@@ -61,9 +61,9 @@ impl Inbox {
     /// Bytes that are not left to lie.
     const MUCH: usize = 1 << 20;
 
-    pub(crate) fn new(reserve: Reserve, record_bytes: usize) -> Self {
+    pub(crate) fn new(reserve: Reserve, record_bytes: usize, unheard: Unheard) -> Self {
         Self {
-            mail: Mutex::default(),
+            mail: Mutex::new((Mail::default(), Tickets::new(unheard))),
             arrived: Notify::new(),
             urgent: Notify::new(),
             reserve,
@@ -72,58 +72,60 @@ impl Inbox {
     }
 
     /// Leaves a record for the task, or gives it back when there is none any more.
-    pub(crate) fn put(&self, put: Put) -> Result<(), Record> {
-        let mut mail = self.lock();
+    pub(crate) fn put(&self, record: Record, cost: u32, purse: Purse) -> Result<Ticket, Record> {
+        let mut locked = self.lock();
+        let (mail, tickets) = &mut *locked;
         if mail.ended {
-            return Err(put.record);
+            return Err(record);
         }
+        let (ticket, settle) = tickets.issue();
         let before = mail.bytes;
-        mail.bytes += put.tag.cost as usize;
+        mail.bytes += cost as usize;
         let much = before < Self::MUCH && mail.bytes >= Self::MUCH;
         let first = mail.puts.is_empty();
         if first {
             mail.since = Some(Instant::now());
         }
-        mail.puts.push(put);
-        drop(mail);
+        mail.puts.push(Put { record, tag: Tag { settle, cost, purse } });
+        drop(locked);
         if much {
             self.urgent.notify_one();
         } else if first {
             self.arrived.notify_one();
         }
-        Ok(())
+        Ok(ticket)
     }
 
     pub(crate) fn flush(&self) -> oneshot::Receiver<u64> {
         let (done, flushed) = oneshot::channel();
-        let mut mail = self.lock();
+        let mut locked = self.lock();
         // A task that has ended has settled everything; its flushes are over by their other end.
-        if !mail.ended {
-            mail.flushes.push(done);
-            drop(mail);
+        if !locked.0.ended {
+            locked.0.flushes.push(done);
+            drop(locked);
             self.urgent.notify_one();
         }
         flushed
     }
 
     pub(crate) fn abandon(&self) {
-        self.lock().abandon = true;
+        self.lock().0.abandon = true;
         self.urgent.notify_one();
     }
 
     /// Takes what has arrived. What comes in must be empty; it is used for what arrives next.
     pub(crate) fn take(&self, mail: &mut Mail) {
         mail.bytes = 0;
-        std::mem::swap(&mut *self.lock(), mail);
+        std::mem::swap(&mut self.lock().0, mail);
     }
 
     /// Takes what has arrived, for the last time.
     pub(crate) fn end(&self) -> Mail {
         self.reserve.close();
-        std::mem::replace(&mut *self.lock(), Mail { ended: true, ..Mail::default() })
+        std::mem::replace(&mut self.lock().0, Mail { ended: true, ..Mail::default() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Mail> {
+    fn lock(&self) -> MutexGuard<'_, (Mail, Tickets)> {
         // Nothing in here panics while it holds the lock; and if it did, the mail would still be whole.
         self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }

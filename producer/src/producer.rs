@@ -12,8 +12,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::Client;
 use crate::driver::Driver;
-use crate::inbox::{Inbox, Put, Tag};
+use crate::inbox::Inbox;
 use crate::reserve::Purse;
+use crate::ticket::Unheard;
 use crate::{Config, FlushError, PutError, Ticket};
 
 /// Writes to one stream. Cheap to clone; clones share buffer and connections.
@@ -39,8 +40,9 @@ impl Producer {
     /// replaced by the producer's.
     #[must_use]
     pub fn new(client: aws_sdk_kinesis::Client, stream: Stream, config: Config) -> Self {
+        let unheard = Unheard(config.on_failure.clone());
         Self(Arc::new(Inner {
-            inbox: Arc::new(Inbox::new(config.buffer.reserve(), config.settings.record_bytes)),
+            inbox: Arc::new(Inbox::new(config.buffer.reserve(), config.settings.record_bytes, unheard)),
             client: Client::new(&client, stream, &config),
             config,
             task: OnceLock::new(),
@@ -163,14 +165,10 @@ impl Producer {
             inbox.reserve.give_back(purse, cost as usize);
             return Err(PutError::NoRuntime(record));
         }
-        let (settle, settled) = oneshot::channel();
-        match inbox.put(Put { record, tag: Tag { settle, cost, purse } }) {
-            Ok(()) => Ok(Ticket(settled)),
-            Err(record) => {
-                inbox.reserve.give_back(purse, cost as usize);
-                Err(PutError::Closed(record))
-            }
-        }
+        inbox.put(record, cost, purse).map_err(|record| {
+            inbox.reserve.give_back(purse, cost as usize);
+            PutError::Closed(record)
+        })
     }
 
     /// Starts the task, if it has not been. Without a runtime there is none to start it on.

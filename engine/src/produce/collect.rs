@@ -145,6 +145,7 @@ impl<T> Pipeline<T> {
                 None => homeless.extend(old.into_records()),
             }
         }
+        self.ends = lanes.iter().map(|lane| lane.range.end()).collect();
         self.lanes = lanes;
         self.wakes.clear();
         for lane in 0..self.lanes.len() {

@@ -34,6 +34,8 @@ pub struct Pipeline<T> {
     /// One lane an open shard, in the order of their ranges, or one for all where the service decides; none before the
     /// first map.
     pub(super) lanes: Vec<Lane<T>>,
+    /// Where their ranges end: apart from them, to be searched for each record.
+    pub(super) ends: Vec<HashKey>,
     /// The lanes that have something to send, by when. Changed only when a lane's first entry changes, so that a put
     /// costs no more with a thousand shards than with one.
     pub(super) wakes: BTreeSet<(Moment, usize)>,
@@ -85,6 +87,7 @@ impl<T> Pipeline<T> {
             described: Described::new(settings.distribution),
             waiting: VecDeque::new(),
             lanes: Vec::new(),
+            ends: Vec::new(),
             wakes: BTreeSet::new(),
             packer: Packer::new(&settings),
             isolated: VecDeque::new(),
@@ -288,7 +291,7 @@ impl<T> Pipeline<T> {
 
     /// The lane that owns the key. Lanes cover the hash space; where a map had a gap, the next one takes it.
     pub(super) fn lane_of(&self, key: HashKey) -> usize {
-        self.lanes.partition_point(|lane| lane.range.end() < key).min(self.lanes.len() - 1)
+        self.ends.partition_point(|end| *end < key).min(self.lanes.len() - 1)
     }
 
     /// Keeps the order of wakes true after a lane has changed.

@@ -279,7 +279,7 @@ impl Config {
 
     /// Is called with each failure that no ticket takes, because it was dropped. Without it those are logged.
     ///
-    /// It runs on the producer's own task: hand the error over and return.
+    /// It runs on the producer's own task, or where a ticket is dropped: hand the error over and return.
     #[must_use]
     pub fn on_failure(mut self, call: impl Fn(RecordError) + Send + Sync + 'static) -> Self {
         self.on_failure = Some(Arc::new(call));
