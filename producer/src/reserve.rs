@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn one_stream_gets_its_part_and_the_common_half_and_leaves_the_others_theirs() {
         let shared = buffer(8, 4);
-        let (greedy, other) = (Reserve::of(shared.clone()), Reserve::of(shared.clone()));
+        let (greedy, other) = (Reserve::of(shared.clone()), Reserve::of(shared));
         assert_eq!(fill(&greedy, 1 << 19), 2 + 8);
         assert_eq!(greedy.held(), 5 * MIB);
         assert_eq!(fill(&other, 1 << 19), 2);

@@ -137,9 +137,7 @@ impl Future for Ticket {
         match left {
             Place::Settled(settled) => Poll::Ready(settled.map_err(|error| *error)),
             Place::Open(_) | Place::Left | Place::Lost => {
-                panic!(
-                    "every accepted record is settled, even when its producer is dropped, and a ticket gives that once"
-                )
+                unreachable!("every accepted record is settled, and a ticket tells that once")
             }
         }
     }
@@ -228,16 +226,18 @@ mod tests {
     async fn each_ticket_gets_its_own_outcome_before_or_after_it_is_awaited() {
         let mut tickets = Tickets::new(Unheard(None));
         let (held, ends): (Vec<_>, Vec<_>) = (0..200).map(|_| tickets.issue()).unzip();
-        let waits = tokio::spawn(async move {
+        let waits = async move {
             for (number, ticket) in held.into_iter().enumerate() {
                 assert_eq!(ticket.await.unwrap().attempts as usize, number);
             }
-        });
-        tokio::task::yield_now().await;
-        for (number, end) in (0..).zip(ends) {
-            end.settle(Ok(receipt(number)));
-        }
-        waits.await.unwrap();
+        };
+        let settles = async move {
+            for (number, end) in (0..).zip(ends) {
+                end.settle(Ok(receipt(number)));
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(waits, settles);
     }
 
     #[tokio::test]

@@ -53,7 +53,7 @@ fn unlimited() -> Settings {
 #[test]
 fn a_million_spread_evenly_over_sixteen_shards_and_fill_their_aggregates() {
     let (loads, entries) = loads(unlimited(), divided(16), 1_000_000, 100);
-    assert_eq!(loads.iter().sum::<f64>().round() as u64, 16_000_000, "all arrived");
+    assert!((loads.iter().sum::<f64>() - 16_000_000.0).abs() < 0.5, "all arrived");
     assert!(spread(&loads) < 1.05, "{loads:?}");
     // 100 bytes of data and 6 of protobuf.
     assert!(1_000_000.0 / entries as f64 > 0.95 * 51_200.0 / 108.0, "{entries}");
