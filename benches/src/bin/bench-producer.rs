@@ -18,7 +18,7 @@ use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 use shardflow_benches::{Keys, Latencies, Usage};
-use shardflow_producer::{Config, ConfigKey, Producer, Receipt, Record, RecordError, Ticket};
+use shardflow_producer::{Config, ConfigKey, Producer, RateLimit, Receipt, Record, RecordError, Ticket};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -87,8 +87,7 @@ fn main() -> Result<(), Failure> {
 #[expect(clippy::print_stdout, reason = "the result is what the program is for")]
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let driver = driver_seconds_per_million(&arguments);
-    let (config, limited) = config(&arguments)?;
-    let producer = Producer::new(client(&arguments)?, arguments.stream.parse()?, config);
+    let producer = Producer::new(client(&arguments)?, arguments.stream.parse()?, config(&arguments)?);
     let over = Arc::new(AtomicBool::new(false));
     let mut counts = Vec::new();
     let mut senders = JoinSet::new();
@@ -143,7 +142,6 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         "records_in_all": whole.records,
         "key_sum": whole.key_sum,
         "failed": whole.failed,
-        "limited_per_shard": limited,
     });
     println!("{result}");
     Ok(())
@@ -179,16 +177,12 @@ fn client(arguments: &Arguments) -> Result<aws_sdk_kinesis::Client, Failure> {
     Ok(aws_sdk_kinesis::Client::from_conf(config.build()))
 }
 
-/// How the producer is set up, and whether its own limit of a shard's rate holds nevertheless.
-fn config(arguments: &Arguments) -> Result<(Config, bool), Failure> {
+fn config(arguments: &Arguments) -> Result<Config, Failure> {
     let config = Config::default()
         .linger(Duration::from_millis(arguments.linger))
-        .set(ConfigKey::AggregationMaxSize, &arguments.aggregate)?;
-    // One process writes far more than the shards of a real stream take: neither producer shall be held to that.
-    Ok(match "RateLimit".parse() {
-        Ok(key) => (config.set(key, "1000000")?, false),
-        Err(_unknown) => (config, true),
-    })
+        // One process writes far more than the shards of a real stream take: neither producer shall be held to that.
+        .rate_limit(RateLimit::OFF);
+    Ok(config.set(ConfigKey::AggregationMaxSize, &arguments.aggregate)?)
 }
 
 /// One of the tasks that put.

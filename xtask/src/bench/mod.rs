@@ -14,7 +14,6 @@ use clap::{Args, Subcommand};
 
 use self::case::Case;
 use self::measure::{Bench, Window};
-use self::report::Measured;
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
@@ -77,9 +76,6 @@ fn producer(arguments: &Producer) -> Result<(), String> {
             }
             measured.push(result);
         }
-    }
-    if measured.iter().any(Measured::limited) {
-        note("Shardflow was held to the rate that a real shard takes: it has no option to write more");
     }
     if !arguments.json {
         crate::run::say(&report::table(&measured));

@@ -21,11 +21,6 @@ impl Runs {
         Some((numbers[middle] + numbers[numbers.len() / 2]) / 2.0)
     }
 
-    /// Whether something is so in any of them.
-    fn any(&self, key: &str) -> bool {
-        self.0.iter().any(|run| run[key].as_bool().unwrap_or(false))
-    }
-
     fn range(&self, key: &str) -> Option<[f64; 2]> {
         let numbers = self.sorted(key);
         Some([*numbers.first()?, *numbers.last()?])
@@ -73,14 +68,6 @@ impl Measured {
         }
     }
 
-    /// Whether our producer was held to the rate that a real shard takes.
-    pub(super) fn limited(&self) -> bool {
-        match self {
-            Self::Load { ours, .. } => ours.any("limited_per_shard"),
-            Self::Floor(_) => false,
-        }
-    }
-
     pub(super) fn to_json(&self) -> Value {
         match self {
             Self::Floor(of_size) => {
@@ -115,7 +102,6 @@ impl Measured {
                     "threads": load.threads,
                     "linger_ms": load.linger,
                     "runs": ours.0.len(),
-                    "shardflow_limited_per_shard": self.limited(),
                 });
                 for (prefix, runs) in [("", ours), ("kpl_", kpl)] {
                     for key in [
