@@ -82,6 +82,23 @@ async fn records_and_subscriptions_pass_plain_and_over_tls() {
 }
 
 #[tokio::test]
+async fn the_certificate_is_good_for_every_name_of_this_machine() {
+    let local = Local::new(Config::default()).unwrap();
+    local.create_stream("orders", 1).unwrap();
+    let server = local.serve(Listen::default().tls(true)).await.unwrap();
+    for host in ["localhost", "127.0.0.1"] {
+        let client = kinesis_at(&format!("https://{host}:{}", server.port()), http(&server));
+        let listed = client.list_streams().send().await.unwrap();
+        assert_eq!(listed.stream_names(), ["orders"], "{host}");
+    }
+    let stranger = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let client = kinesis_at(server.endpoint(), stranger);
+    let once = aws_sdk_kinesis::config::Builder::new().retry_config(RetryConfig::disabled());
+    let error = client.list_streams().customize().config_override(once).send().await.unwrap_err();
+    assert!(error.as_service_error().is_none(), "who does not trust it does not speak to it: {error:?}");
+}
+
+#[tokio::test]
 async fn large_requests_and_answers_pass() {
     let local = Local::new(Config::default().limits(shardflow_local::Limits::unthrottled())).unwrap();
     local.create_stream("orders", 1).unwrap();

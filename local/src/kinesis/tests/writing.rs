@@ -1,6 +1,8 @@
 //! Records find their shard, get their number, and are throttled one by one.
 
-use shardflow_core::limits::{PUT_RECORDS_BYTES, RECORD_BYTES_DEFAULT};
+use shardflow_core::limits::{
+    PUT_RECORDS_BYTES, PUT_RECORDS_ENTRIES, RECORD_BYTES_DEFAULT, RECORD_BYTES_MAX,
+};
 
 use super::*;
 
@@ -160,6 +162,17 @@ fn requests_and_records_have_their_sizes() {
     };
     assert_eq!(put(keyed(0)), Ok(0), "exactly 10 MiB with keys");
     assert_eq!(code(put(keyed(1))), ErrorCode::InvalidArgument);
+}
+
+#[test]
+fn without_sizes_requests_and_records_are_as_large_as_they_like() {
+    let mut world = World::with(Config::default().limits(Limits::unthrottled().sizes(false)));
+    world.create("orders", 1);
+    let mut put = |entries| world.put_all("orders", entries).map(|answer| answer.failed_record_count());
+    assert_eq!(put(vec![entry("a", "x"); PUT_RECORDS_ENTRIES + 1]), Ok(0));
+    assert_eq!(put(vec![entry("a", vec![0; RECORD_BYTES_MAX + 1])]), Ok(0), "more than a request may have");
+    assert_eq!(code(put(vec![])), ErrorCode::Validation, "nothing at all is no matter of size");
+    assert_eq!(code(put(vec![entry(&"k".repeat(257), "x")])), ErrorCode::Validation, "nor is a key");
 }
 
 #[test]
