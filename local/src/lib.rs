@@ -61,7 +61,7 @@
 //! | `POST /_shardflow/rules` | makes a rule, as below; answers its `id` |
 //! | `GET /_shardflow/rules` | lists the rules in force: `id` and `hits` |
 //! | `DELETE /_shardflow/rules/<id>`, `DELETE /_shardflow/rules` | ends one, or all |
-//! | `GET /_shardflow/calls` | the last calls: `at`, `service`, `operation`, `resource`, `region`, `outcome`, `detail` |
+//! | `GET /_shardflow/calls` | the last calls, those of unknown operations and with unreadable bodies among them: `at`, `service`, `operation`, `resource`, `region`, `outcome`, `detail` |
 //! | `GET /_shardflow/totals` | `count` of each `operation` |
 //! | `POST /_shardflow/clear` | ends all rules and forgets all calls |
 //! | `POST /_shardflow/iterators/expire` | expires all shard iterators |
@@ -95,7 +95,7 @@ pub use clock::Clock;
 pub use cloudwatch::{MetricDatum, MetricValue};
 pub use config::Config;
 pub use control::{
-    Call, CallRecord, Calls, Control, Entries, Fault, Operation, Outcome, Rule, RuleBuilder, Service,
+    Asked, Call, CallRecord, Calls, Control, Entries, Fault, Operation, Outcome, Rule, RuleBuilder, Service,
 };
 pub use error::StartError;
 pub use kinesis::Limits;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use super::Operation;
+use super::{Operation, Service};
 
 /// A call that was decoded and is about to be carried out.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub struct Call<'a> {
 #[non_exhaustive]
 pub struct CallRecord {
     /// What it asked for.
-    pub operation: Operation,
+    pub operation: Asked,
     /// The stream or table that it named.
     pub resource: Option<String>,
     /// The region that it was signed for.
@@ -36,6 +36,21 @@ pub struct CallRecord {
     pub at: SystemTime,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+/// What a call asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Asked {
+    /// An operation that there is here. It compares equal to that operation itself.
+    Known(Operation),
+    /// One that there is not. Rules do not see such calls.
+    Unknown {
+        /// The service, if it is one of ours.
+        service: Option<Service>,
+        /// The operation in the client's words; with its service, or the path, where the service is not ours.
+        name: String,
+    },
 }
 
 /// What became of a call.
@@ -64,6 +79,38 @@ pub enum Outcome {
     Abandoned,
 }
 
+impl Asked {
+    /// The service; none if it is not one of ours.
+    #[must_use]
+    pub fn service(&self) -> Option<Service> {
+        match self {
+            Self::Known(operation) => Some(operation.service()),
+            Self::Unknown { service, .. } => *service,
+        }
+    }
+
+    /// The operation's name on the wire.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Known(operation) => operation.name(),
+            Self::Unknown { name, .. } => name,
+        }
+    }
+}
+
+impl From<Operation> for Asked {
+    fn from(operation: Operation) -> Self {
+        Self::Known(operation)
+    }
+}
+
+impl PartialEq<Operation> for Asked {
+    fn eq(&self, operation: &Operation) -> bool {
+        *self == Self::Known(*operation)
+    }
+}
+
 /// The last calls, and how many of each there were ever.
 #[derive(Debug, Default)]
 pub(crate) struct CallLog(Mutex<Log>);
@@ -90,9 +137,11 @@ impl CallLog {
         *self.log() = Log::default();
     }
 
-    fn push(&self, record: CallRecord) {
+    pub(super) fn push(&self, record: CallRecord) {
         let mut log = self.log();
-        *log.totals.entry(record.operation).or_default() += 1;
+        if let Asked::Known(operation) = record.operation {
+            *log.totals.entry(operation).or_default() += 1;
+        }
         if log.last.len() == KEPT {
             log.last.pop_front();
         }
@@ -114,7 +163,7 @@ pub(crate) struct PendingCall<'a> {
 impl<'a> PendingCall<'a> {
     pub(super) fn new(log: &'a CallLog, call: &Call<'_>) -> Self {
         let record = CallRecord {
-            operation: call.operation,
+            operation: call.operation.into(),
             resource: call.resource.map(str::to_owned),
             region: call.region.to_owned(),
             at: call.at,

@@ -7,7 +7,7 @@ mod panel;
 mod rule;
 
 pub(crate) use calls::PendingCall;
-pub use calls::{Call, CallRecord, Outcome};
+pub use calls::{Asked, Call, CallRecord, Outcome};
 pub use fault::{Entries, Fault};
 pub use operation::{Calls, Operation, Service};
 pub use panel::Control;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::calls::CallLog;
 use super::rule::Rules;
-use super::{Call, CallRecord, Calls, Decision, Fault, Operation, PendingCall, Rule, RuleBuilder};
+use super::{
+    Asked, Call, CallRecord, Calls, Decision, Fault, Operation, Outcome, PendingCall, Rule, RuleBuilder,
+};
 use crate::clock::RunningClock;
 use crate::regions::Regions;
 
@@ -88,19 +90,26 @@ impl Control {
         self.regions.wake_all();
     }
 
-    /// The last calls, the oldest first: 10,000 at most. Calls of unknown operations and with unreadable bodies are not
-    /// among them.
+    /// The last calls, the oldest first: 10,000 at most. Calls of unknown operations and with unreadable bodies are among
+    /// them, though rules do not see these.
     pub fn calls(&self) -> Vec<CallRecord> {
         self.log.last()
     }
 
-    /// How many calls of each operation there were since the start or the last [`clear`](Self::clear).
+    /// How many calls of each operation that there is here there were since the start or the last [`clear`](Self::clear).
     pub fn totals(&self) -> BTreeMap<Operation, u64> {
         self.log.totals()
     }
 
     pub(crate) fn decide(&self, call: &Call<'_>) -> Decision {
         self.rules.decide(call)
+    }
+
+    /// Logs a call that could not even be read.
+    pub(crate) fn unread(&self, asked: Asked, resource: Option<String>, region: &str, code: &str) {
+        let outcome = Outcome::Refused { code: code.to_owned() };
+        let region = region.to_owned();
+        self.log.push(CallRecord { operation: asked, resource, region, at: self.clock.now(), outcome });
     }
 
     pub(crate) fn begin(&self, call: &Call<'_>) -> PendingCall<'_> {

@@ -250,7 +250,7 @@ fn call_json(call: &CallRecord) -> Value {
     };
     json!({
         "at": epoch(call.at),
-        "service": service_json(call.operation.service()),
+        "service": call.operation.service().map(service_json),
         "operation": call.operation.name(),
         "resource": call.resource,
         "region": call.region,

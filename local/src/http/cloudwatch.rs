@@ -36,14 +36,15 @@ impl Endpoint {
         read: impl Fn(&[u8]) -> Result<PutMetricDataRequest, String>,
         nothing: &'static [u8],
     ) -> Reply {
-        let Incoming { operation, region, body } = incoming;
-        let decoded = inflated(body, headers).and_then(|body| Ok((read(&body)?, body)));
+        let decoded = inflated(incoming.body.clone(), headers).and_then(|body| Ok((read(&body)?, body)));
         let (request, body) = match decoded {
             Ok(decoded) => decoded,
             Err(why) => {
-                return Reply::Answer(protocol.refuse(&Refusal::new("SerializationException", 400, why)));
+                let refusal = Refusal::new("SerializationException", 400, why);
+                return self.unread(&incoming, protocol, &refusal);
             }
         };
+        let Incoming { operation, region, .. } = incoming;
         let call = Call { operation, resource: None, region, at: self.clock.now(), body: &body };
         self.carry_out(call, protocol, |_| {
             self.metrics

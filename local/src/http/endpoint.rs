@@ -8,10 +8,11 @@ use http::{HeaderValue, Method, Request, Response};
 
 use super::Body;
 use super::answer::{Protocol, Refusal};
+use super::kinesis::named_stream;
 use super::target::{Target, region};
 use crate::clock::RunningClock;
 use crate::cloudwatch::MetricSink;
-use crate::control::{Control, Operation, Service};
+use crate::control::{Asked, Control, Operation, Service};
 use crate::dynamodb::DynamoDb;
 use crate::regions::Regions;
 use crate::{Config, StartError};
@@ -68,7 +69,7 @@ impl Endpoint {
                     let incoming = Incoming { operation, region, body };
                     match operation.service() {
                         Service::Kinesis if is_cbor(&head) => {
-                            Reply::Answer(Protocol::Json11.refuse(&cbor_for_kinesis()))
+                            self.unread(&incoming, Protocol::Json11, &cbor_for_kinesis())
                         }
                         Service::Kinesis => self.kinesis(incoming).await,
                         Service::DynamoDb => self.dynamodb(incoming).await,
@@ -78,11 +79,43 @@ impl Endpoint {
                 Target::Cbor(operation) => {
                     self.cloudwatch_cbor(Incoming { operation, region, body }, &head.headers).await
                 }
-                Target::Unknown(service) => Reply::Answer(unknown_operation(service)),
-                Target::None => Reply::Answer(no_operation(&head.method)),
+                Target::Unknown(service, name) => self.unknown_operation(service, name, region),
+                Target::None(words) => self.no_operation(&head.method, words, region),
             }
         };
         self.with_request_id(reply)
+    }
+
+    /// Refuses a call that cannot be read, and logs it.
+    pub(super) fn unread(&self, incoming: &Incoming<'_>, protocol: Protocol, refusal: &Refusal) -> Reply {
+        let Incoming { operation, region, body } = incoming;
+        self.control.unread(Asked::Known(*operation), named_stream(body), region, &refusal.code);
+        Reply::Answer(protocol.refuse(refusal))
+    }
+
+    fn unknown_operation(&self, service: Service, name: &str, region: &str) -> Reply {
+        let protocol = match service {
+            Service::Kinesis => Protocol::Json11,
+            Service::DynamoDb | Service::CloudWatch => Protocol::Json10(service),
+        };
+        let refusal = Refusal::new(UNKNOWN, 400, "this operation is not known here");
+        let asked = Asked::Unknown { service: Some(service), name: name.to_owned() };
+        self.control.unread(asked, None, region, &refusal.code);
+        Reply::Answer(protocol.refuse(&refusal))
+    }
+
+    fn no_operation(&self, method: &Method, words: &str, region: &str) -> Reply {
+        let help = "this is shardflow-local: Kinesis, DynamoDB and CloudWatch PutMetricData for AWS SDKs, and \
+                    /_shardflow/health for people";
+        let status = if method == Method::POST {
+            let asked = Asked::Unknown { service: None, name: words.to_owned() };
+            self.control.unread(asked, None, region, UNKNOWN);
+            400
+        } else {
+            // Not a call but a person who looks around.
+            404
+        };
+        Reply::Answer(Protocol::Json11.refuse(&Refusal::new(UNKNOWN, status, help)))
     }
 
     fn with_request_id(&self, reply: Reply) -> Reply {
@@ -95,6 +128,8 @@ impl Endpoint {
     }
 }
 
+const UNKNOWN: &str = "UnknownOperationException";
+
 fn is_cbor(head: &http::request::Parts) -> bool {
     let kind = head.headers.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     kind.is_some_and(|kind| kind.starts_with(b"application/x-amz-cbor"))
@@ -106,19 +141,4 @@ fn cbor_for_kinesis() -> Refusal {
         400,
         "Kinesis speaks JSON here: set the Java property aws.cborEnabled=false, or AWS_CBOR_DISABLE=1",
     )
-}
-
-fn unknown_operation(service: Service) -> Response<Body> {
-    let protocol = match service {
-        Service::Kinesis => Protocol::Json11,
-        Service::DynamoDb | Service::CloudWatch => Protocol::Json10(service),
-    };
-    protocol.refuse(&Refusal::new("UnknownOperationException", 400, "this operation is not known here"))
-}
-
-fn no_operation(method: &Method) -> Response<Body> {
-    let status = if method == Method::POST { 400 } else { 404 };
-    let help = "this is shardflow-local: Kinesis, DynamoDB and CloudWatch PutMetricData for AWS SDKs, and \
-                /_shardflow/health for people";
-    Protocol::Json11.refuse(&Refusal::new("UnknownOperationException", status, help))
 }

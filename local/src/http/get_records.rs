@@ -16,7 +16,7 @@ impl Endpoint {
     pub(super) async fn get_records(&self, incoming: Incoming<'_>) -> Reply {
         let request: GetRecordsRequest = match decode(&incoming.body) {
             Ok(request) => request,
-            Err(error) => return Reply::Answer(Protocol::Json11.refuse(&error.into())),
+            Err(error) => return self.unread(&incoming, Protocol::Json11, &error.into()),
         };
         let stream = iterated_stream(&request);
         let Incoming { operation, region, body } = &incoming;

@@ -103,7 +103,7 @@ impl Endpoint {
     ) -> Reply {
         let request = match decode(&incoming.body) {
             Ok(request) => request,
-            Err(error) => return Reply::Answer(Protocol::Json11.refuse(&error.into())),
+            Err(error) => return self.unread(&incoming, Protocol::Json11, &error.into()),
         };
         let stream = named_stream(&incoming.body);
         let Incoming { operation, region, body } = &incoming;
@@ -150,8 +150,8 @@ fn decode_position(body: &[u8]) -> Result<GetShardIteratorRequest, KinesisError>
     Ok(GetShardIteratorRequest { stream, shard_id, position: position.try_into()? })
 }
 
-/// The stream that a request names, in whichever way.
-fn named_stream(body: &[u8]) -> Option<String> {
+/// The stream that a request names, in whichever way; none if the body is no JSON.
+pub(super) fn named_stream(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Names<'a> {

@@ -74,7 +74,7 @@ impl Endpoint {
     pub(super) async fn put_records(&self, incoming: Incoming<'_>) -> Reply {
         let request = match decode(&incoming.body) {
             Ok(request) => request,
-            Err(error) => return Reply::Answer(Protocol::Json11.refuse(&error.into())),
+            Err(error) => return self.unread(&incoming, Protocol::Json11, &error.into()),
         };
         let stream = named(&request.stream).map(str::to_owned);
         let Incoming { operation, region, body } = &incoming;

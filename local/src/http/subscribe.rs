@@ -19,7 +19,7 @@ impl Endpoint {
     pub(super) async fn subscribe_to_shard(&self, incoming: Incoming<'_>) -> Reply {
         let request = match decode_subscription(&incoming.body) {
             Ok(request) => request,
-            Err(error) => return Reply::Answer(Protocol::Json11.refuse(&error.into())),
+            Err(error) => return self.unread(&incoming, Protocol::Json11, &error.into()),
         };
         let stream = stream_in_arn(&request.consumer_arn).map(str::to_owned);
         let Incoming { operation, region, body } = &incoming;

@@ -1,6 +1,7 @@
 //! Every operation of Kinesis once over JSON, and what is refused before it comes to one.
 
 use super::*;
+use crate::control::{Calls, Fault};
 
 #[tokio::test]
 async fn every_operation_answers() {
@@ -113,6 +114,52 @@ async fn what_is_no_request_is_refused_with_the_right_code() {
     assert_eq!(refused("Elsewhere.Dance", "{}").await, "UnknownOperationException");
     let codes = refused("DynamoDB_20120810.UpdateContinuousBackups", "{}").await;
     assert!(codes.ends_with("#UnknownOperationException"), "{codes}");
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_in_the_log_nevertheless() {
+    let endpoint = endpoint();
+    with_stream(&endpoint).await;
+    endpoint.control.clear();
+    let rule = endpoint.control.on(Calls::all()).then(Fault::Throttle);
+    let calls = [
+        // What is sent; and then: the service, the operation, the stream and the code.
+        ("Kinesis_20131202.PutRecords", "{", "kinesis", "PutRecords", "", "SerializationException"),
+        (
+            "Kinesis_20131202.PutRecord",
+            r#"{"StreamName": "orders", "Data": "eA"}"#,
+            "kinesis",
+            "PutRecord",
+            "orders",
+            "SerializationException",
+        ),
+        ("Kinesis_20131202.GetRecords", "{", "kinesis", "GetRecords", "", "SerializationException"),
+        ("Kinesis_20131202.SubscribeToShard", "", "kinesis", "SubscribeToShard", "", "ValidationException"),
+        ("Kinesis_20131202.ListShards", "7", "kinesis", "ListShards", "", "SerializationException"),
+        (
+            "GraniteServiceVersion20100801.PutMetricData",
+            "x",
+            "cloudwatch",
+            "PutMetricData",
+            "",
+            "SerializationException",
+        ),
+        ("Kinesis_20131202.Dance", "{}", "kinesis", "Dance", "", "UnknownOperationException"),
+        ("DynamoDB_20120810.Dance", "{}", "dynamodb", "Dance", "", "UnknownOperationException"),
+        ("Elsewhere.Dance", "{}", "", "Elsewhere.Dance", "", "UnknownOperationException"),
+    ];
+    for (target, body, ..) in calls {
+        endpoint.ask_raw(target, body).await;
+    }
+    let (_, logged) = endpoint.admin("GET", "calls", Value::Null).await;
+    let logged = logged.as_array().unwrap();
+    assert_eq!(logged.len(), calls.len());
+    for (call, (.., service, operation, stream, code)) in logged.iter().zip(calls) {
+        let told = ["service", "operation", "resource", "detail"].map(|key| call[key].as_str().unwrap_or(""));
+        assert_eq!(told, [service, operation, stream, code]);
+        assert_eq!(call["outcome"], "refused");
+    }
+    assert_eq!(rule.hits(), 0, "rules see what was decoded");
 }
 
 #[tokio::test]
