@@ -1,9 +1,12 @@
 //! The limits of the service, each with its source.
 //!
 //! "Quotas" is the page *Quotas and limits* of the Amazon Kinesis Data Streams developer guide, "API" the reference of
-//! the named call. What a limit is called there stands in the documentation of each constant.
+//! the named call, of Kinesis where no other service is named. What a limit is called there stands in the documentation of each constant.
 
 use std::time::Duration;
+
+/// Longest name of a stream, a shard or a consumer, in characters. API CreateStream, `StreamName`: 1 to 128.
+pub const NAME_CHARS: usize = 128;
 
 /// Largest partition key, in Unicode characters. API PutRecord, `PartitionKey`: 1 to 256.
 pub const PARTITION_KEY_CHARS: usize = 256;
@@ -64,3 +67,41 @@ pub const RETENTION_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 
 /// Longest retention. API IncreaseStreamRetentionPeriod: 8,760 hours.
 pub const RETENTION_MAX: Duration = Duration::from_secs(8_760 * 3600);
+
+/// Most open shards that a stream can be scaled to. API UpdateShardCount: 10,000.
+pub const SHARDS_PER_STREAM: u32 = 10_000;
+
+/// How many times as many open shards as before, or as few, a stream can be told to have at once. API UpdateShardCount:
+/// not more than double, not less than half.
+pub const SHARD_COUNT_FACTOR: usize = 2;
+
+/// Shards of a new on-demand stream. Developer guide, *Choose the right mode*: 4.
+pub const ON_DEMAND_SHARDS: u32 = 4;
+
+/// Shards of a DescribeStream answer when `Limit` is absent. API DescribeStream: 100.
+pub const DESCRIBE_STREAM_SHARDS_DEFAULT: usize = 100;
+
+/// Streams of a ListStreams answer when `Limit` is absent. API ListStreams: 100.
+pub const LIST_STREAMS_RESULTS_DEFAULT: usize = 100;
+
+/// Consumers of a ListStreamConsumers answer when `MaxResults` is absent. API ListStreamConsumers: 100.
+pub const LIST_STREAM_CONSUMERS_RESULTS_DEFAULT: usize = 100;
+
+/// Most results of a page that can be asked for. API DescribeStream, ListShards, ListStreams and ListStreamConsumers:
+/// 1 to 10,000.
+pub const PAGE_RESULTS: u32 = 10_000;
+
+/// Most tags of a stream or a consumer. API AddTagsToStream: 50.
+pub const TAGS: usize = 50;
+
+/// Longest key of a tag, in characters. API Tag, `Key`: 1 to 128.
+pub const TAG_KEY_CHARS: usize = 128;
+
+/// Longest value of a tag, in characters. API Tag, `Value`: 0 to 256.
+pub const TAG_VALUE_CHARS: usize = 256;
+
+/// Most data of one PutMetricData call. CloudWatch API PutMetricData: 1,000.
+pub const PUT_METRIC_DATA_DATA: usize = 1_000;
+
+/// Most bytes of one PutMetricData call. CloudWatch API PutMetricData: 1 MB.
+pub const PUT_METRIC_DATA_BYTES: usize = 1 << 20;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::Invalid;
+use crate::{Invalid, limits};
 
 /// A stream, addressed by its name in the client's own account and region, or by an ARN in any.
 ///
@@ -170,7 +170,7 @@ impl FromStr for StreamArn {
 pub(crate) const IDENTIFIER: &str = "1 to 128 of the characters a-z A-Z 0-9 _ . -";
 
 pub(crate) fn is_identifier(text: &str) -> bool {
-    (1..=128).contains(&text.len())
+    (1..=limits::NAME_CHARS).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 

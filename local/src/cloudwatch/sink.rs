@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use serde::Deserialize;
+use shardflow_core::limits::PUT_METRIC_DATA_DATA;
 
 use super::{MetricDatum, MetricValue};
 use crate::kinesis::stamp::epoch_seconds;
@@ -15,9 +16,6 @@ pub(crate) struct MetricSink(Mutex<VecDeque<MetricDatum>>);
 
 /// Data that are kept: a fleet of a hundred workers for a quarter of an hour, and some tens of megabytes at most.
 const KEPT: usize = 100_000;
-
-/// Data of one call. API PutMetricData: 1,000.
-const PER_CALL: usize = 1_000;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -81,8 +79,10 @@ impl MetricSink {
             .into_iter()
             .chain(entity_metric_data.into_iter().flat_map(|entity| entity.metric_data))
             .collect();
-        if shapes.len() > PER_CALL {
-            return Err(format!("The collection MetricData must not have a size greater than {PER_CALL}."));
+        if shapes.len() > PUT_METRIC_DATA_DATA {
+            return Err(format!(
+                "The collection MetricData must not have a size greater than {PUT_METRIC_DATA_DATA}."
+            ));
         }
         let data: Vec<_> =
             shapes.into_iter().map(|shape| shape.read(&namespace, now)).collect::<Result<_, _>>()?;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
+use shardflow_core::limits::PUT_METRIC_DATA_BYTES;
 
 use super::answer::{Protocol, Refusal};
 use super::endpoint::{Endpoint, Incoming, Reply};
@@ -13,8 +14,8 @@ use super::exchange::Applied;
 use crate::cloudwatch::PutMetricDataRequest;
 use crate::control::{Call, Service};
 
-/// Most bytes that a compressed body may come to. API PutMetricData: a request is 1 MB at most.
-const INFLATED: u64 = 16 << 20;
+/// Most bytes that a compressed body may come to: it guards the memory of this process, and is generous.
+const INFLATED: u64 = 16 * PUT_METRIC_DATA_BYTES as u64;
 
 impl Endpoint {
     pub(super) async fn cloudwatch_json(&self, incoming: Incoming<'_>, headers: &HeaderMap) -> Reply {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::Deserialize;
+use shardflow_core::limits::ON_DEMAND_SHARDS;
 
 use super::error::{ErrorCode, KinesisError};
 use super::limits::Limits;
@@ -30,9 +31,6 @@ pub struct CreateStreamRequest {
     /// Who distributes records: the producer, by partition key, when absent.
     pub record_distribution_strategy: Option<RecordDistributionStrategy>,
 }
-
-/// Shards of a new on-demand stream. Developer guide, *Choose the right mode*: 4.
-const ON_DEMAND_SHARDS: u32 = 4;
 
 impl Kinesis {
     /// Creates a stream. It is CREATING, without shards, until its transition time is over.

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use shardflow_core::limits::DESCRIBE_STREAM_SHARDS_DEFAULT;
 
 use super::error::KinesisError;
 use super::shapes::{
@@ -44,9 +45,6 @@ pub(crate) struct StreamDescription {
     pub(crate) key_id: Option<String>,
 }
 
-/// Shards of an answer when no limit is given. API DescribeStream, `Limit`: 100.
-const SHARDS: usize = 100;
-
 impl Kinesis {
     pub(crate) fn describe_stream(
         &mut self,
@@ -54,7 +52,7 @@ impl Kinesis {
         describe: DescribeStreamRequest,
     ) -> Result<DescribeStreamResponse, KinesisError> {
         let now = Stamp::of(now);
-        let size = request::page_size(describe.limit, SHARDS, "limit")?;
+        let size = request::page_size(describe.limit, DESCRIBE_STREAM_SHARDS_DEFAULT, "limit")?;
         let stream = self.stream(now, &describe.stream)?;
         let after = describe.exclusive_start_shard_id.unwrap_or_default();
         let created = stream.status != StreamStatus::Creating;

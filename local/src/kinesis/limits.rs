@@ -1,5 +1,7 @@
 //! Which of the service's limits are kept.
 
+use shardflow_core::limits::SHARDS_PER_STREAM;
+
 /// The limits that the service keeps. All of them by default, with the numbers of [`shardflow_core::limits`]; each can
 /// be switched off. What cannot is the shape of an answer: 10,000 records or 10 MiB for GetRecords.
 ///
@@ -16,9 +18,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Most open shards of one region, over all streams. UpdateShardCount allows 10,000 for one stream; AWS gives an
-    /// account less until it asks for more. It guards the memory of this process and cannot be switched off.
-    pub const SHARDS: u32 = 10_000;
+    /// Most open shards of one region, over all streams: as many as UpdateShardCount allows for one. AWS gives an account
+    /// less until it asks for more. It guards the memory of this process and cannot be switched off.
+    pub const SHARDS: u32 = SHARDS_PER_STREAM;
 
     /// No throttling: writes, reads and fan-out go as fast as they can. Sizes and lifetimes are kept.
     #[must_use]

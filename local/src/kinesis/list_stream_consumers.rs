@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use shardflow_core::limits::NEXT_TOKEN_LIFE;
+use shardflow_core::limits::{LIST_STREAM_CONSUMERS_RESULTS_DEFAULT, NEXT_TOKEN_LIFE};
 
 use super::consumer::ConsumerDescription;
 use super::error::{ErrorCode, KinesisError};
@@ -29,8 +29,6 @@ pub(crate) struct ListStreamConsumersResponse {
     pub(crate) next_token: Option<String>,
 }
 
-/// Consumers of a page when no number is given. API ListStreamConsumers, `MaxResults`: 100.
-const CONSUMERS: usize = 100;
 const TOKEN: &str = "consumers";
 
 impl Kinesis {
@@ -40,7 +38,7 @@ impl Kinesis {
         list: ListStreamConsumersRequest,
     ) -> Result<ListStreamConsumersResponse, KinesisError> {
         let (now, expiry) = (Stamp::of(now), self.limits.expiry);
-        let size = request::page_size(list.max_results, CONSUMERS, "maxResults")?;
+        let size = request::page_size(list.max_results, LIST_STREAM_CONSUMERS_RESULTS_DEFAULT, "maxResults")?;
         let after = match &list.next_token {
             Some(token) => last_seen(now, expiry, token)?,
             None => String::new(),

@@ -4,6 +4,7 @@ use std::ops::Bound;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use shardflow_core::limits::LIST_STREAMS_RESULTS_DEFAULT;
 
 use super::error::KinesisError;
 use super::shapes::{StreamModeDetails, StreamStatus, Timestamp};
@@ -39,8 +40,6 @@ pub(crate) struct StreamSummary {
     pub(crate) stream_creation_timestamp: Timestamp,
 }
 
-/// Streams of a page when no limit is given. API ListStreams, `Limit`: 100.
-const STREAMS: usize = 100;
 const TOKEN: &str = "streams";
 
 impl Kinesis {
@@ -50,7 +49,7 @@ impl Kinesis {
         list: ListStreamsRequest,
     ) -> Result<ListStreamsResponse, KinesisError> {
         let now = Stamp::of(now);
-        let size = request::page_size(list.limit, STREAMS, "limit")?;
+        let size = request::page_size(list.limit, LIST_STREAMS_RESULTS_DEFAULT, "limit")?;
         let after = match &list.next_token {
             Some(token) => {
                 let [last] = token::open(TOKEN, token)

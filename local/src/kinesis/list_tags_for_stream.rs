@@ -4,6 +4,7 @@ use std::ops::Bound;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use shardflow_core::limits::TAGS;
 
 use super::error::KinesisError;
 use super::shapes::{StreamRef, Tag};
@@ -25,9 +26,6 @@ pub(crate) struct ListTagsForStreamResponse {
     pub(crate) tags: Vec<Tag>,
     pub(crate) has_more_tags: bool,
 }
-
-/// As many as a stream can have.
-const TAGS: usize = 50;
 
 impl Kinesis {
     pub(crate) fn list_tags_for_stream(

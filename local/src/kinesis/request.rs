@@ -1,6 +1,7 @@
 //! Rules that members of several requests follow.
 
 use shardflow_core::HashKey;
+use shardflow_core::limits::{NAME_CHARS, PAGE_RESULTS, TAG_KEY_CHARS, TAG_VALUE_CHARS, TAGS};
 
 use super::error::KinesisError;
 
@@ -9,8 +10,8 @@ pub(super) fn identifier(value: &str, member: &str) -> Result<(), KinesisError> 
     let fits = value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
     match value.len() {
         0 => Err(KinesisError::constraint(value, member, "have length greater than or equal to 1")),
-        1..=128 if fits => Ok(()),
-        1..=128 => Err(KinesisError::constraint(
+        1..=NAME_CHARS if fits => Ok(()),
+        1..=NAME_CHARS => Err(KinesisError::constraint(
             value,
             member,
             "satisfy regular expression pattern: [a-zA-Z0-9_.-]+",
@@ -30,19 +31,15 @@ pub(crate) fn hash_key(text: &str, member: &str) -> Result<Option<HashKey>, Kine
 
 /// How many results a page has. More than a full page can be asked for, but is not given.
 pub(super) fn page_size(value: Option<u32>, full: usize, member: &str) -> Result<usize, KinesisError> {
-    const MOST: u32 = 10_000;
     match value {
         None => Ok(full),
         Some(0) => Err(KinesisError::constraint(0, member, "have value greater than or equal to 1")),
-        Some(size) if size > MOST => {
+        Some(size) if size > PAGE_RESULTS => {
             Err(KinesisError::constraint(size, member, "have value less than or equal to 10000"))
         }
         Some(size) => Ok(full.min(size as usize)),
     }
 }
-
-/// Most tags of a stream or consumer. API AddTagsToStream: 50.
-const TAGS: usize = 50;
 
 /// Adds tags, unless that breaks their rules.
 pub(super) fn add_tags(
@@ -50,10 +47,10 @@ pub(super) fn add_tags(
     new: std::collections::BTreeMap<String, String>,
 ) -> Result<(), KinesisError> {
     for (key, value) in &new {
-        if !(1..=128).contains(&key.chars().count()) {
+        if !(1..=TAG_KEY_CHARS).contains(&key.chars().count()) {
             return Err(KinesisError::constraint(key, "tags", "have keys of 1 to 128 characters"));
         }
-        if value.chars().count() > 256 {
+        if value.chars().count() > TAG_VALUE_CHARS {
             return Err(KinesisError::constraint(value, "tags", "have values of at most 256 characters"));
         }
     }

@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use shardflow_core::limits::{SHARD_COUNT_FACTOR, SHARDS_PER_STREAM};
 
 use super::Kinesis;
 use super::error::KinesisError;
-use super::limits::Limits;
 use super::shapes::{StreamMode, StreamRef, StreamStatus};
 use super::stamp::Stamp;
 use super::stream::Change;
@@ -69,11 +69,11 @@ impl Kinesis {
         }
         let current = stream.open_shards();
         let wanted = target as usize;
-        let broken = if wanted > Limits::SHARDS as usize {
+        let broken = if target > SHARDS_PER_STREAM {
             Some("cannot scale up beyond 10000 shards")
-        } else if wanted > current * 2 {
+        } else if wanted > current * SHARD_COUNT_FACTOR {
             Some("cannot scale up over double your current open shard count")
-        } else if wanted * 2 < current {
+        } else if wanted * SHARD_COUNT_FACTOR < current {
             Some("cannot scale down below half your current open shard count")
         } else {
             None
