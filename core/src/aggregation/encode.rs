@@ -394,6 +394,8 @@ impl TryFrom<u64> for AggregateSize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn record(key: &str, data: &'static str) -> Record {
@@ -434,6 +436,31 @@ mod tests {
             aggregator.try_push(record).unwrap();
             assert_eq!(aggregator.size(), told);
             assert_eq!(aggregator.encode().len() + DIGEST, told);
+        }
+    }
+
+    proptest! {
+        /// A limit is met to the byte: nothing that fits is turned away, and nothing that does not gets in.
+        #[test]
+        fn a_record_is_refused_if_and_only_if_it_would_exceed_the_size(
+            max in 64_u64..3_000,
+            records in proptest::collection::vec(
+                ("[a-c]|[a-z]{1,40}", proptest::option::of(any::<u128>()), 0_usize..300),
+                1..60,
+            ),
+        ) {
+            let mut aggregator = Aggregator::new(max.try_into().unwrap());
+            for (key, explicit, size) in records {
+                let mut record = Record::new(key, vec![0; size]).unwrap();
+                if let Some(explicit) = explicit {
+                    record = record.explicit_hash_key(HashKey(explicit));
+                }
+                let (told, before) = (aggregator.size_with(&record), (aggregator.size(), aggregator.len()));
+                let taken = aggregator.try_push(&record).is_ok();
+                prop_assert_eq!(taken, told as u64 <= max, "{} bytes of {}", told, max);
+                let after = if taken { (told, before.1 + 1) } else { before };
+                prop_assert_eq!((aggregator.size(), aggregator.len()), after);
+            }
         }
     }
 
