@@ -96,6 +96,8 @@ fn aggregates_of_the_python_and_node_libraries_are_read_and_written_to_the_same_
             let expected: Vec<_> = records.as_array().unwrap().iter().map(record).collect();
             let aggregate = bytes(&aggregates[name]);
             assert_eq!(unpack(&aggregate), expected, "{writer}: {name}");
+            // One record alone these libraries put into an aggregate of its own, the KPL and we do not: it travels as it is,
+            // which costs a reader less and is as good. So there are no bytes of ours to compare.
             if expected.len() > 1 {
                 assert_eq!(pack(&expected).2, aggregate, "{writer}: {name}");
             }
