@@ -151,7 +151,10 @@ impl Driver {
         let mut freed = Freed::default();
         while let Some(event) = self.pipeline.poll_event() {
             match event {
-                Event::Delivered(delivered) => Self::deliver(delivered, &mut freed),
+                Event::Delivered(mut delivered) => {
+                    Self::deliver(&mut delivered, &mut freed);
+                    self.pipeline.reuse(delivered);
+                }
                 Event::Settled { tag, outcome } => {
                     freed.count(&tag);
                     self.settle(tag, outcome);
@@ -169,9 +172,9 @@ impl Driver {
     }
 
     /// Tells the tickets of an entry.
-    fn deliver(delivered: Delivered<Tag>, freed: &mut Freed) {
+    fn deliver(delivered: &mut Delivered<Tag>, freed: &mut Freed) {
         let Placed { shard_id, sequence_number } = delivered.placed().clone();
-        for (tag, sub_sequence_number, attempts) in delivered.into_records() {
+        for (tag, sub_sequence_number, attempts) in delivered.drain() {
             freed.count(&tag);
             let (shard_id, sequence_number) = (shard_id.clone(), sequence_number.clone());
             let receipt = Receipt { shard_id, sequence_number, sub_sequence_number, attempts };

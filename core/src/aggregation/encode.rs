@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::hash::BuildHasher;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use shardflow_md5::{Digest, digest_all};
 
@@ -93,12 +93,12 @@ impl Aggregator {
     ///
     /// A single record comes out as it is, since the KPL never writes an aggregate of one.
     pub fn finish(&mut self) -> Option<Packed> {
-        self.finish_unsealed(None).map(Parcel::seal)
+        self.finish_unsealed(None, BytesMut::new()).map(Parcel::seal)
     }
 
     /// The same without the digest, for whoever seals several at once. `hash_key` is that of its first record, if it is
-    /// known already.
-    pub fn finish_unsealed(&mut self, hash_key: Option<HashKey>) -> Option<Parcel> {
+    /// known already; an aggregate is written into `buffer`, which must be empty.
+    pub fn finish_unsealed(&mut self, hash_key: Option<HashKey>, buffer: BytesMut) -> Option<Parcel> {
         let first = self.first.take()?;
         let explicit_hash_key = hash_key.unwrap_or_else(|| first.hash_key());
         let parcel = if self.count == 1 {
@@ -107,7 +107,7 @@ impl Aggregator {
             Parcel {
                 partition_key: PartitionKey::from_static(AGGREGATE_KEY),
                 explicit_hash_key,
-                content: Content::Unsealed(self.encode()),
+                content: Content::Unsealed(self.encode(buffer)),
                 records: self.count,
             }
         };
@@ -119,8 +119,8 @@ impl Aggregator {
     }
 
     /// The aggregate, with room for its digest behind it.
-    fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.size());
+    fn encode(&self, mut bytes: BytesMut) -> BytesMut {
+        bytes.reserve(self.size());
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&self.partition_keys.encoded);
         bytes.extend_from_slice(&self.hash_keys.encoded);
@@ -280,7 +280,7 @@ pub struct Parcel {
 enum Content {
     Sealed(Bytes),
     /// An aggregate without its digest.
-    Unsealed(Vec<u8>),
+    Unsealed(BytesMut),
 }
 
 impl Parcel {
@@ -335,7 +335,7 @@ impl Parcel {
 
     /// Computes the digests of all that lack one.
     pub fn seal_all<'a>(parcels: impl IntoIterator<Item = &'a mut Self>) {
-        let mut open: Vec<(&mut Content, Vec<u8>)> = Vec::new();
+        let mut open: Vec<(&mut Content, BytesMut)> = Vec::new();
         for parcel in parcels {
             if let Content::Unsealed(message) = &mut parcel.content {
                 let message = std::mem::take(message);
@@ -346,8 +346,20 @@ impl Parcel {
         digest_all(open.iter().map(|(_, message)| &message[MAGIC.len()..]).zip(&mut digests));
         for ((content, mut bytes), digest) in open.into_iter().zip(digests) {
             bytes.extend_from_slice(&digest);
-            *content = Content::Sealed(bytes.into());
+            *content = Content::Sealed(bytes.freeze());
         }
+    }
+
+    /// The memory of an aggregate that nobody else holds, emptied.
+    #[must_use]
+    pub fn into_buffer(self) -> Option<BytesMut> {
+        let mut buffer = match self.content {
+            Content::Sealed(data) if self.records > 1 => data.try_into_mut().ok()?,
+            Content::Sealed(_) => return None,
+            Content::Unsealed(buffer) => buffer,
+        };
+        buffer.clear();
+        Some(buffer)
     }
 
     /// What is put.
@@ -435,7 +447,7 @@ mod tests {
             let told = aggregator.size_with(&record);
             aggregator.try_push(record).unwrap();
             assert_eq!(aggregator.size(), told);
-            assert_eq!(aggregator.encode().len() + DIGEST, told);
+            assert_eq!(aggregator.encode(BytesMut::new()).len() + DIGEST, told);
         }
     }
 

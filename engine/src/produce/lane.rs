@@ -68,7 +68,7 @@ impl<T> Lane<T> {
     /// Adds a record behind all others.
     pub(super) fn push(
         &mut self,
-        packer: &mut Packer,
+        packer: &mut Packer<T>,
         haste: Haste,
         now: Moment,
         held: Held<T>,
@@ -83,12 +83,12 @@ impl<T> Lane<T> {
     }
 
     /// Whether it is packing something that takes this record too.
-    pub(super) fn has_room(&self, packer: &Packer, record: &Record) -> bool {
+    pub(super) fn has_room(&self, packer: &Packer<T>, record: &Record) -> bool {
         self.open.as_ref().is_some_and(|open| packer.has_room(open, record))
     }
 
     /// Closes what it is packing, as if it were full.
-    pub(super) fn close(&mut self, packer: &mut Packer, haste: Haste, now: Moment) {
+    pub(super) fn close(&mut self, packer: &mut Packer<T>, haste: Haste, now: Moment) {
         if let Some(full) = self.open.take() {
             self.enqueue_full(packer, haste, now, full);
         }
@@ -104,7 +104,7 @@ impl<T> Lane<T> {
         self.not_before > now || self.limit.as_ref().is_some_and(|limit| limit.opens_at() > now)
     }
 
-    fn enqueue_full(&mut self, packer: &mut Packer, haste: Haste, now: Moment, full: Bundle<T>) {
+    fn enqueue_full(&mut self, packer: &mut Packer<T>, haste: Haste, now: Moment, full: Bundle<T>) {
         let mut entry = packer.close(full, self.shard.as_ref(), self.range);
         entry.due = entry.due.min(now.after(haste.company));
         self.enqueue(entry, haste, now);
@@ -130,7 +130,7 @@ impl<T> Lane<T> {
     }
 
     /// Puts records before all others, packed anew.
-    pub(super) fn push_records_front(&mut self, packer: &mut Packer, now: Moment, records: Vec<Held<T>>) {
+    pub(super) fn push_records_front(&mut self, packer: &mut Packer<T>, now: Moment, records: Vec<Held<T>>) {
         let mut entries = Vec::new();
         let mut open = None;
         for held in records {
@@ -148,7 +148,7 @@ impl<T> Lane<T> {
 
     /// Takes the first entry of a lane that is due: one that is ready or, behind those, what is being packed if that is
     /// due by `horizon` itself.
-    pub(super) fn pop(&mut self, packer: &mut Packer, now: Moment, horizon: Moment) -> Option<Entry<T>> {
+    pub(super) fn pop(&mut self, packer: &mut Packer<T>, now: Moment, horizon: Moment) -> Option<Entry<T>> {
         if self.not_before > now || self.limit.as_mut().is_some_and(|limit| !limit.is_open(now)) {
             return None;
         }

@@ -1,5 +1,6 @@
 //! Turning records into entries.
 
+use bytes::BytesMut;
 use shardflow_core::aggregation::{AggregateSize, Aggregator, Parcel};
 use shardflow_core::{HashKey, HashKeyRange, PartitionKey, Record, ShardId};
 
@@ -59,17 +60,20 @@ impl<T> Bundle<T> {
 
 /// Packs, and keeps the buffers of what has been packed for the next ones.
 #[derive(Debug)]
-pub(super) struct Packer {
+pub(super) struct Packer<T> {
     size: Option<AggregateSize>,
     most_records: usize,
     /// Whether records may share an entry.
     pub(super) together: bool,
     spare: Vec<Aggregator>,
+    spare_data: Vec<BytesMut>,
+    spare_records: Vec<Vec<Held<T>>>,
 }
 
-impl Packer {
-    /// Buffers kept for later use. Each has the size of an aggregate.
-    const SPARE: usize = 16;
+impl<T> Packer<T> {
+    /// Bytes of each kind of buffer that are kept for later use: without them, memory would be spread over the arenas of
+    /// all threads that the driver has run on.
+    const SPARE: usize = 4 << 20;
     /// What a record counts beside its data when it is an aggregate: the partition key `a`.
     const KEY: usize = 1;
 
@@ -79,6 +83,8 @@ impl Packer {
             most_records: settings.aggregate_records,
             together: true,
             spare: Vec::new(),
+            spare_data: Vec::new(),
+            spare_records: Vec::new(),
         }
     }
 
@@ -90,18 +96,19 @@ impl Packer {
         {
             self.size = Some(most);
             self.spare.clear();
+            self.spare_data.clear();
         }
     }
 
     /// Whether a bundle takes this record too.
-    pub(super) fn has_room<T>(&self, open: &Bundle<T>, record: &Record) -> bool {
+    pub(super) fn has_room(&self, open: &Bundle<T>, record: &Record) -> bool {
         open.records.len() < self.most_records
             && open.aggregator.as_ref().is_some_and(|aggregator| aggregator.has_room(record))
     }
 
     /// Adds a record to the open bundle of a lane. If it does not fit, the bundle comes back to be closed, and the
     /// record opens a new one.
-    pub(super) fn add<T>(
+    pub(super) fn add(
         &mut self,
         open: &mut Option<Bundle<T>>,
         held: Held<T>,
@@ -116,25 +123,23 @@ impl Packer {
             records.push(held);
             return None;
         }
-        // As many records as it had are likely to come again.
-        let expected = open.as_ref().map_or(1, |full| full.records.len());
-        open.replace(self.open(held, due, expected))
+        open.replace(self.open(held, due))
     }
 
     /// A bundle of one record. It is open to others only if it fits into an aggregate at all.
-    fn open<T>(&mut self, held: Held<T>, due: Moment, expected: usize) -> Bundle<T> {
+    fn open(&mut self, held: Held<T>, due: Moment) -> Bundle<T> {
         let mut aggregator = self.size.map(|size| self.spare.pop().unwrap_or_else(|| Aggregator::new(size)));
         if let Some(unused) = aggregator.take_if(|aggregator| aggregator.try_push(&held.record).is_err()) {
             self.keep(unused);
         }
         let oldest = held.accepted;
-        let mut records = Vec::with_capacity(expected);
+        let mut records = self.spare_records.pop().unwrap_or_default();
         records.push(held);
         Bundle { aggregator, oldest, due, records }
     }
 
     /// Makes an entry of a bundle.
-    pub(super) fn close<T>(
+    pub(super) fn close(
         &mut self,
         bundle: Bundle<T>,
         shard: Option<&ShardId>,
@@ -143,7 +148,8 @@ impl Packer {
         let Bundle { aggregator, records, oldest, due } = bundle;
         let first = records.first().expect("a bundle is opened by its first record");
         let parcel = aggregator.and_then(|mut aggregator| {
-            let parcel = aggregator.finish_unsealed(Some(first.hash_key));
+            let buffer = self.spare_data.pop().unwrap_or_default();
+            let parcel = aggregator.finish_unsealed(Some(first.hash_key), buffer);
             self.keep(aggregator);
             parcel
         });
@@ -152,7 +158,7 @@ impl Packer {
     }
 
     /// An entry of a single record that shares with no other.
-    pub(super) fn alone<T>(
+    pub(super) fn alone(
         held: Held<T>,
         due: Moment,
         shard: Option<&ShardId>,
@@ -169,8 +175,28 @@ impl Packer {
     }
 
     fn keep(&mut self, aggregator: Aggregator) {
-        if self.spare.len() < Self::SPARE {
+        if self.spare.len() < self.most_spare() {
             self.spare.push(aggregator);
         }
+    }
+
+    /// Keeps the memory of an aggregate that was delivered.
+    pub(super) fn keep_data(&mut self, parcel: Parcel) {
+        if self.spare_data.len() < self.most_spare()
+            && let Some(buffer) = parcel.into_buffer()
+        {
+            self.spare_data.push(buffer);
+        }
+    }
+
+    /// Keeps the memory of its records, once they are told.
+    pub(super) fn keep_records(&mut self, records: Vec<Held<T>>) {
+        if records.capacity() > 1 && self.spare_records.len() < self.most_spare() {
+            self.spare_records.push(records);
+        }
+    }
+
+    fn most_spare(&self) -> usize {
+        self.size.map_or(0, |size| (Self::SPARE / size.bytes()).clamp(1, 100))
     }
 }

@@ -39,7 +39,7 @@ pub struct Pipeline<T> {
     /// The lanes that have something to send, by when. Changed only when a lane's first entry changes, so that a put
     /// costs no more with a thousand shards than with one.
     pub(super) wakes: BTreeSet<(Moment, usize)>,
-    pub(super) packer: Packer,
+    pub(super) packer: Packer<T>,
     /// Parts of a request that was refused as a whole, to be sent by themselves.
     pub(super) isolated: VecDeque<Vec<Entry<T>>>,
     pub(super) flights: BTreeMap<RequestId, Flight<T>>,
@@ -216,6 +216,13 @@ impl<T> Pipeline<T> {
     /// The next thing to tell.
     pub fn poll_event(&mut self) -> Option<Event<T>> {
         self.events.pop_front()
+    }
+
+    /// Takes back the memory of records that have been told, for the next ones. It may, and need not, be called.
+    pub fn reuse(&mut self, told: Delivered<T>) {
+        let mut records = told.records;
+        records.clear();
+        self.packer.keep_records(records);
     }
 
     /// When `handle_timeout` must be called next.
@@ -423,10 +430,10 @@ impl<T> Delivered<T> {
     }
 
     /// Each record's mark, its index in the aggregate unless it travelled alone, and the tries that it took.
-    pub fn into_records(self) -> impl ExactSizeIterator<Item = (T, Option<u64>, u32)> {
+    pub fn drain(&mut self) -> impl ExactSizeIterator<Item = (T, Option<u64>, u32)> {
         let alone = self.records.len() == 1;
         let mut index = 0;
-        self.records.into_iter().map(move |held| {
+        self.records.drain(..).map(move |held| {
             let place = (!alone).then_some(index);
             index += 1;
             (held.tag, place, held.trail.len() + 1)
@@ -434,9 +441,9 @@ impl<T> Delivered<T> {
     }
 
     /// The same as [`Outcome::Delivered`].
-    pub fn into_outcomes(self) -> impl Iterator<Item = (T, Outcome)> {
+    pub fn outcomes(&mut self) -> impl Iterator<Item = (T, Outcome)> {
         let placed = self.placed.clone();
-        self.into_records().map(move |(tag, sub_sequence_number, attempts)| {
+        self.drain().map(move |(tag, sub_sequence_number, attempts)| {
             (tag, Outcome::Delivered { placed: placed.clone(), sub_sequence_number, attempts })
         })
     }

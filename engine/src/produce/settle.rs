@@ -149,6 +149,7 @@ impl<T> Pipeline<T> {
             self.held_bytes -= Settings::cost(&held.record);
             self.epochs.settle(held.epoch, false);
         }
+        self.packer.keep_data(entry.parcel);
         self.events.push_back(Event::Delivered(Delivered { placed, records: entry.records }));
     }
 

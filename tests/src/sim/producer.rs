@@ -110,8 +110,9 @@ impl Producer {
         while let Some(event) = self.pipeline.poll_event() {
             match event {
                 Event::Settled { tag, outcome } => did.push(Did::Settled(tag, outcome)),
-                Event::Delivered(delivered) => {
-                    did.extend(delivered.into_outcomes().map(|(tag, outcome)| Did::Settled(tag, outcome)));
+                Event::Delivered(mut delivered) => {
+                    did.extend(delivered.outcomes().map(|(tag, outcome)| Did::Settled(tag, outcome)));
+                    self.pipeline.reuse(delivered);
                 }
                 Event::Flushed { .. } => {}
             }

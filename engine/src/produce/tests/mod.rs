@@ -71,8 +71,9 @@ impl Talk {
         while let Some(event) = self.pipeline.poll_event() {
             match event {
                 Event::Settled { tag, outcome } => self.settle(tag, outcome),
-                Event::Delivered(delivered) => {
-                    delivered.into_outcomes().for_each(|(tag, outcome)| self.settle(tag, outcome));
+                Event::Delivered(mut delivered) => {
+                    delivered.outcomes().for_each(|(tag, outcome)| self.settle(tag, outcome));
+                    self.pipeline.reuse(delivered);
                 }
                 Event::Flushed { failed, .. } => self.flushed.push(failed),
             }
