@@ -73,7 +73,7 @@ pub(super) struct Packer<T> {
 impl<T> Packer<T> {
     /// Bytes of each kind of buffer that are kept for later use: without them, memory would be spread over the arenas of
     /// all threads that the driver has run on.
-    const SPARE: usize = 4 << 20;
+    const SPARE: usize = 12 << 20;
     /// What a record counts beside its data when it is an aggregate: the partition key `a`.
     const KEY: usize = 1;
 
@@ -197,6 +197,6 @@ impl<T> Packer<T> {
     }
 
     fn most_spare(&self) -> usize {
-        self.size.map_or(0, |size| (Self::SPARE / size.bytes()).clamp(1, 100))
+        self.size.map_or(0, |size| (Self::SPARE / size.bytes()).clamp(1, 256))
     }
 }
