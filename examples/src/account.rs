@@ -18,8 +18,14 @@ pub struct Account {
     books: Arc<Mutex<Books>>,
     /// How many different events have been processed.
     processed: watch::Sender<u64>,
-    /// Who has begun a shard.
-    begun: watch::Sender<BTreeSet<&'static str>>,
+    begun: watch::Sender<Begun>,
+}
+
+/// Who has begun a shard, and which shards have been begun.
+#[derive(Clone, Debug, Default)]
+struct Begun {
+    workers: BTreeSet<&'static str>,
+    shards: BTreeSet<ShardId>,
 }
 
 /// What is written down.
@@ -37,6 +43,8 @@ pub struct Books {
     pub repeats: u64,
     /// Events that came before an earlier one of their key.
     pub out_of_order: Vec<String>,
+    /// What else had to happen and has not, in words.
+    pub wanting: Vec<String>,
     arrived: HashSet<u64>,
     newest: BTreeMap<String, u64>,
     in_order: HashSet<u64>,
@@ -114,7 +122,8 @@ impl Account {
             workers.push(worker);
         }
         self.begun.send_modify(|begun| {
-            begun.insert(worker);
+            begun.workers.insert(worker);
+            begun.shards.insert(shard.clone());
         });
     }
 
@@ -122,7 +131,19 @@ impl Account {
     pub async fn shared_by(&self, workers: usize) {
         let mut begun = self.begun.subscribe();
         // The sender is this account's own, so that it cannot be gone.
-        let _shared = begun.wait_for(|begun| begun.len() >= workers).await.is_ok();
+        let _shared = begun.wait_for(|begun| begun.workers.len() >= workers).await.is_ok();
+    }
+
+    /// Waits until workers have begun all of these shards. Cancel safe.
+    pub async fn all_begun(&self, shards: &BTreeSet<ShardId>) {
+        let mut begun = self.begun.subscribe();
+        // As above.
+        let _begun = begun.wait_for(|begun| begun.shards.is_superset(shards)).await.is_ok();
+    }
+
+    /// Something else than the way of the events had to happen and has not.
+    pub fn wanting(&self, what: impl Into<String>) {
+        self.lock().wanting.push(what.into());
     }
 
     /// A worker processes a record.
@@ -178,7 +199,7 @@ impl Account {
         self.lock().clone()
     }
 
-    /// Whether every event has come, in order.
+    /// Whether every event has come, in order, and all else has happened that had to.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let books = self.lock();
@@ -188,6 +209,7 @@ impl Account {
             missing,
             undelivered: books.undelivered.clone(),
             out_of_order: books.out_of_order.clone(),
+            wanting: books.wanting.clone(),
             repeats: books.repeats,
         }
     }
@@ -205,20 +227,24 @@ pub struct Verdict {
     missing: Vec<u64>,
     undelivered: Vec<String>,
     out_of_order: Vec<String>,
+    wanting: Vec<String>,
     repeats: u64,
 }
 
 impl Verdict {
-    /// Whether nothing is missing and everything came in order.
+    /// Whether nothing is missing and everything came in order; and whether it was shown what was to be shown.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.missing.is_empty() && self.undelivered.is_empty() && self.out_of_order.is_empty()
+        self.missing.is_empty()
+            && self.undelivered.is_empty()
+            && self.out_of_order.is_empty()
+            && self.wanting.is_empty()
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { total, missing, undelivered, out_of_order, repeats } = self;
+        let Self { total, missing, undelivered, out_of_order, wanting, repeats } = self;
         if self.is_good() {
             write!(
                 f,
@@ -235,6 +261,9 @@ impl fmt::Display for Verdict {
             let examples = first.into_iter().flatten().chain(undelivered.first().cloned());
             for example in examples.chain(out_of_order.first().cloned()) {
                 write!(f, "\n  for example {example}")?;
+            }
+            for what in wanting {
+                write!(f, "\n  {what}")?;
             }
             Ok(())
         }
@@ -282,6 +311,28 @@ mod tests {
         assert!(!verdict.is_good() && verdict.to_string().contains("1 came out of order"), "{verdict}");
         let verdict = account(&[0, 2]).verdict();
         assert!(!verdict.is_good() && verdict.to_string().contains("1 are missing"), "{verdict}");
+    }
+
+    #[test]
+    fn a_run_that_did_not_show_everything_is_not_good() {
+        let account = account(&[0, 1, 2]);
+        account.wanting("worker-2 had no shard.");
+        let verdict = account.verdict();
+        assert!(!verdict.is_good());
+        assert!(verdict.to_string().ends_with("\n  worker-2 had no shard."), "{verdict}");
+    }
+
+    #[tokio::test]
+    async fn workers_and_shards_that_have_begun_are_waited_for() {
+        let account = Account::new("r", 3);
+        let [first, second]: [ShardId; 2] =
+            ["shardId-000000000001", "shardId-000000000002"].map(|id| id.parse().unwrap());
+        let both = BTreeSet::from([first.clone(), second.clone()]);
+        account.begun("worker-1", &first);
+        let (shared, begun) = (account.shared_by(2), account.all_begun(&both));
+        let wait = async { tokio::join!(shared, begun) };
+        let begin = async { account.begun("worker-2", &second) };
+        tokio::join!(biased; wait, begin);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Where an example runs: on a service of its own in the same process, on one behind a URL, or on AWS.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_sdk_kinesis::types::StreamStatus;
+use aws_sdk_kinesis::types::{Shard, StreamStatus};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, tls};
 use shardflow_consumer::{ShardId, Stream};
@@ -96,18 +97,25 @@ impl Service {
         self.own
     }
 
-    /// Splits the first open shard in the middle, waits until that is done, and tells which shard it was.
+    /// How many shards are open.
+    ///
+    /// # Errors
+    ///
+    /// When the service refuses.
+    pub async fn open_shards(&self) -> Result<usize, Error> {
+        Ok(self.shards().await?.iter().filter(|shard| is_open(shard)).count())
+    }
+
+    /// Splits the first open shard in the middle, waits until that is done, and tells which shard it was and which are
+    /// its children.
     ///
     /// # Errors
     ///
     /// When the service refuses, or there is no shard to split.
-    pub async fn split_a_shard(&self) -> Result<ShardId, Error> {
+    pub async fn split_a_shard(&self) -> Result<(ShardId, BTreeSet<ShardId>), Error> {
         let name = self.stream.name().as_str();
-        let listed = self.kinesis.list_shards().stream_name(name).send().await?;
-        let mut open = listed.shards().iter().filter(|shard| {
-            shard.sequence_number_range().is_some_and(|range| range.ending_sequence_number().is_none())
-        });
-        let shard = open.next().ok_or("the stream has no open shard")?;
+        let before = self.shards().await?;
+        let shard = before.iter().find(|shard| is_open(shard)).ok_or("the stream has no open shard")?;
         let range = shard.hash_key_range().ok_or("the shard has no range of hash keys")?;
         let (first, last): (u128, u128) =
             (range.starting_hash_key().parse()?, range.ending_hash_key().parse()?);
@@ -115,7 +123,13 @@ impl Service {
         let split = self.kinesis.split_shard().stream_name(name).shard_to_split(shard.shard_id());
         split.new_starting_hash_key(middle.to_string()).send().await?;
         self.active().await?;
-        Ok(shard.shard_id().parse()?)
+        let after = self.shards().await?;
+        let children = after.iter().filter(|child| child.parent_shard_id() == Some(shard.shard_id()));
+        let children = children.map(|child| child.shard_id().parse()).collect::<Result<BTreeSet<_>, _>>()?;
+        match children.len() {
+            2 => Ok((shard.shard_id().parse()?, children)),
+            other => Err(format!("{} was split into {other} shards", shard.shard_id()).into()),
+        }
     }
 
     /// Deletes a lease table, and the stream if this has created it; stops the embedded service.
@@ -142,6 +156,12 @@ impl Service {
             }
         }
         Ok(tables?)
+    }
+
+    /// Its shards: a stream of an example has no second page of them.
+    async fn shards(&self) -> Result<Vec<Shard>, Error> {
+        let listed = self.kinesis.list_shards().stream_name(self.stream.name().as_str()).send().await?;
+        Ok(listed.shards.unwrap_or_default())
     }
 
     /// Whether the stream had to be created.
@@ -173,6 +193,10 @@ impl Service {
         };
         timeout(PATIENCE, active).await.map_err(|_| format!("the stream is not ACTIVE after {PATIENCE:?}"))?
     }
+}
+
+fn is_open(shard: &Shard) -> bool {
+    shard.sequence_number_range().is_some_and(|range| range.ending_sequence_number().is_none())
 }
 
 /// What the environment says, at an endpoint if there is one.

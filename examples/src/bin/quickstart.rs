@@ -3,6 +3,7 @@
 //! Replays a week of earthquakes, keyed by the square degree they were in. Meanwhile a shard is split and a worker leaves.
 //! Then every event must have been processed, those of each key in the order in which they were put.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -84,18 +85,19 @@ async fn replay(service: &Service, run: &str, rounds: u64) -> Result<bool, Error
     ));
 
     let workers = [worker(service, &account, "worker-1")?, worker(service, &account, "worker-2")?];
-    // A stream of one shard is not shared.
-    let shared = timeout(SHARED_WITHIN, account.shared_by(workers.len())).await.is_ok();
-    screen.say(if shared { "Both workers have shards." } else { "One of two workers has no shard." });
+    share(service, &account, &screen, workers.len()).await?;
     let began = Instant::now();
     let [mut staying, leaving] = workers;
-    let (split, is_split) = watch::channel(false);
+    let (split, children) = watch::channel(None);
     let all = async {
         tokio::try_join!(
-            write(service, &account, &events, rounds, is_split),
+            write(service, &account, &events, rounds, children.clone()),
             disturb(service, &account, &screen, leaving, split),
         )?;
         account.reaches(1.0).await;
+        // With few rounds, the last event may come before a child of the split shard is begun.
+        let split = children.borrow().clone().unwrap_or_default();
+        account.all_begun(&split).await;
         Ok(())
     };
     let limit = ROUND_WITHIN * u32::try_from(rounds)?;
@@ -113,9 +115,27 @@ async fn replay(service: &Service, run: &str, rounds: u64) -> Result<bool, Error
     staying.stopper().graceful();
     staying.await?;
 
+    let books = account.books();
+    let begun = |shard| books.shards.get(shard).is_some_and(|shard| !shard.workers.is_empty());
+    if children.borrow().as_ref().is_none_or(|children| !children.iter().all(begun)) {
+        account.wanting("No worker has come to the shards that the split has made.");
+    }
     let verdict = account.verdict();
-    screen.finish(&account.books(), &verdict, took);
+    screen.finish(&books, &verdict, took);
     Ok(verdict.is_good())
+}
+
+/// Waits until each worker has a shard, if there are enough of them.
+async fn share(service: &Service, account: &Account, screen: &Screen, workers: usize) -> Result<(), Error> {
+    if service.open_shards().await? < workers {
+        screen.say("The stream has too few shards to be shared.");
+    } else if timeout(SHARED_WITHIN, account.shared_by(workers)).await.is_ok() {
+        screen.say("Both workers have shards.");
+    } else {
+        account.wanting("One of the workers got no shard when it began.");
+        screen.say("One of two workers has no shard.");
+    }
+    Ok(())
 }
 
 /// Puts all events; the last third of the rounds after the split, so that its children get some.
@@ -124,7 +144,7 @@ async fn write(
     account: &Account,
     events: &[events::Event],
     rounds: u64,
-    mut is_split: watch::Receiver<bool>,
+    mut split: watch::Receiver<Option<BTreeSet<ShardId>>>,
 ) -> Result<(), Error> {
     // Within a key the events stay in order, whatever fails and is sent again.
     let config = ProducerConfig::default().ordering(Ordering::PerKey);
@@ -134,7 +154,7 @@ async fn write(
         let mut number = 0;
         for round in 0..rounds {
             if round == rounds - rounds / 3 {
-                is_split.wait_for(|split| *split).await?;
+                drop(split.wait_for(Option::is_some).await?);
             }
             for event in events {
                 let record = Record::new(event.cell.as_str(), event.replayed(account.run(), number)?)?;
@@ -160,22 +180,24 @@ async fn settle(account: &Account, mut outcomes: mpsc::Receiver<Ticket>) -> Resu
     Ok(())
 }
 
-/// Splits a shard after a quarter of the events, and stops a worker after half of them.
+/// Splits a shard after a quarter of the events, tells its children, and stops a worker after half of the events.
 async fn disturb(
     service: &Service,
     account: &Account,
     screen: &Screen,
     leaving: Worker,
-    split: watch::Sender<bool>,
+    split: watch::Sender<Option<BTreeSet<ShardId>>>,
 ) -> Result<(), Error> {
     account.reaches(0.25).await;
-    if service.owns_stream() {
-        let shard = service.split_a_shard().await?;
+    let children = if service.owns_stream() {
+        let (shard, children) = service.split_a_shard().await?;
         screen.say(&format!("After a quarter of the events {shard} is split."));
+        children
     } else {
         screen.say("The stream is not this program's own, so no shard of it is split.");
-    }
-    split.send_replace(true);
+        BTreeSet::new()
+    };
+    split.send_replace(Some(children));
 
     account.reaches(0.5).await;
     leaving.stopper().graceful();
