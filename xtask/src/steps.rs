@@ -27,8 +27,15 @@ const STEPS: &[Step] = &[
 
 /// Runs the steps whose name contains `only`.
 pub(crate) fn test(require_all: bool, only: Option<&str>) -> ExitCode {
+    let chosen: Vec<_> =
+        STEPS.iter().filter(|(name, _)| only.is_none_or(|only| name.contains(only))).collect();
+    if let (Some(only), []) = (only, &chosen[..]) {
+        let names: Vec<_> = STEPS.iter().map(|(name, _)| *name).collect();
+        say(&format!("no step has {only:?} in its name; there are: {}", names.join(", ")));
+        return ExitCode::FAILURE;
+    }
     let mut report = Report::default();
-    for &(name, step) in STEPS.iter().filter(|(name, _)| only.is_none_or(|only| name.contains(only))) {
+    for &&(name, step) in &chosen {
         say(&format!("\n=== {name}"));
         let before = Instant::now();
         let outcome = step();
