@@ -13,6 +13,16 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome of a step that has this part and another.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Ran { passed, failed }, Self::Ran { passed: more, failed: worse }) => {
+                Self::Ran { passed: passed + more, failed: failed + worse }
+            }
+            (skipped @ Self::Skipped { .. }, _) | (_, skipped @ Self::Skipped { .. }) => skipped,
+        }
+    }
+
     /// The outcome of a step that is one test by itself.
     pub(crate) fn of(success: bool) -> Self {
         Self::Ran { passed: u64::from(success), failed: u64::from(!success) }
@@ -39,11 +49,11 @@ impl Report {
                 Outcome::Ran { passed, failed } => {
                     all_passed += passed;
                     all_failed += failed;
-                    println!("{step:<14} {passed:>5} passed {failed:>3} failed {took:>7.1} s");
+                    println!("{step:<21} {passed:>5} passed {failed:>3} failed {took:>7.1} s");
                 }
                 Outcome::Skipped { reason } => {
                     all_failed += u64::from(require_all);
-                    println!("{step:<14} left out: {reason}");
+                    println!("{step:<21} left out: {reason}");
                 }
             }
         }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::report::Outcome;
 
@@ -91,25 +92,32 @@ pub(crate) struct Server {
     child: Child,
     /// Where it listens.
     pub(crate) endpoint: String,
+    /// How long it took from its start until it was ready.
+    pub(crate) ready_in: Duration,
 }
 
 impl Server {
-    /// Starts `shardflow-local` on a free port and waits until it is ready.
-    pub(crate) fn start() -> Option<Self> {
+    /// Starts `shardflow-local` on a free port, with further arguments, and waits until it is ready.
+    pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
         if !succeeds(&mut cargo(&["build", "--quiet", "--bin", "shardflow-local"])) {
             return None;
         }
         // Not by `cargo run`: to stop that is not to stop what it runs.
         let binary =
             target().join("debug").join("shardflow-local").with_extension(std::env::consts::EXE_EXTENSION);
-        let mut child = Command::new(binary).args(["--port", "0"]).stdout(Stdio::piped()).spawn().ok()?;
+        let mut command = Command::new(binary);
+        command.args(["--port", "0"]).args(arguments).stdout(Stdio::piped());
+        let before = Instant::now();
+        let mut child = command.spawn().ok()?;
         let ready = lines(&mut child).next();
+        let ready_in = before.elapsed();
         let endpoint = ready.and_then(|line| {
             line.split_whitespace().find(|word| word.starts_with("http")).map(str::to_owned)
         });
         match endpoint {
-            Some(endpoint) => Some(Self { child, endpoint }),
+            Some(endpoint) => Some(Self { child, endpoint, ready_in }),
             None => {
+                say("shardflow-local does not start");
                 stop(&mut child);
                 None
             }
@@ -150,6 +158,7 @@ mod tests {
         let harness = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out";
         assert_eq!(summary(harness), Some((12, 3)));
         assert_eq!(summary("9 passed, 1 failed"), Some((9, 1)));
+        assert_eq!(summary("9 passed, 0 failed, 1 known deviations, 14 left out"), Some((9, 0)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::report::{Outcome, Report};
 use crate::run::{Server, cargo, command, count_tests, say, succeeds};
@@ -17,6 +17,9 @@ const STEPS: &[Step] = &[
     ("tests", tests),
     ("doc tests", doc_tests),
     ("quick start", quick_start),
+    ("quick start elsewhere", quick_start_elsewhere),
+    ("ready at once", ready_at_once),
+    ("conformance", conformance),
     ("boto3", boto3),
     ("aws-sdk-js", aws_sdk_js),
     ("engine is pure", engine_is_pure),
@@ -72,6 +75,38 @@ fn quick_start() -> Outcome {
     Outcome::of(succeeds(&mut cargo(&["run", "--quiet", "--bin", "quickstart"])))
 }
 
+/// The same beside a service that it has not started: on a stream of its own, and on one that is there.
+fn quick_start_elsewhere() -> Outcome {
+    let Some(server) = Server::start(&["--stream", "orders:4"]) else { return Outcome::of(false) };
+    let there =
+        ["run", "--quiet", "--bin", "quickstart", "--", "--rounds", "10", "--endpoint", &server.endpoint];
+    let own = Outcome::of(succeeds(&mut cargo(&there)));
+    own.and(Outcome::of(succeeds(cargo(&there).args(["--stream", "orders"]))))
+}
+
+/// `shardflow-local` is ready within a tenth of a second. The best of several starts tells what it takes by itself,
+/// whatever else this machine does meanwhile.
+fn ready_at_once() -> Outcome {
+    const WITHIN: Duration = Duration::from_millis(100);
+    let starts = || Server::start(&["--stream", "orders:4"]).map(|server| server.ready_in);
+    let Some(best) = (0..5).filter_map(|_| starts()).min() else { return Outcome::of(false) };
+    say(&format!("ready in {:.1} ms, the best of five starts", best.as_secs_f64() * 1e3));
+    Outcome::of(best < WITHIN)
+}
+
+/// What AWS does, asked of the built command over real sockets.
+fn conformance() -> Outcome {
+    let (Some(fast), Some(throttling)) = (Server::start(&["--no-limits"]), Server::start(&[])) else {
+        return Outcome::of(false);
+    };
+    let check = |server: &Server, further: &[&str]| {
+        let words =
+            ["run", "--quiet", "--bin", "conformance", "--", "--server", "shardflow-local", "--endpoint"];
+        count_tests(cargo(&words).arg(&server.endpoint).args(further))
+    };
+    check(&fast, &[]).and(check(&throttling, &["--throttles", "--only", "throttles"]))
+}
+
 /// Stock boto3 against the embedded service, by URL alone.
 fn boto3() -> Outcome {
     with_server(tools::python(), |python, endpoint| {
@@ -90,10 +125,7 @@ fn with_server(tool: Result<PathBuf, String>, script: impl Fn(&str, &str) -> Com
         Ok(tool) => tool,
         Err(reason) => return Outcome::Skipped { reason },
     };
-    let Some(server) = Server::start() else {
-        say("shardflow-local does not start");
-        return Outcome::of(false);
-    };
+    let Some(server) = Server::start(&[]) else { return Outcome::of(false) };
     count_tests(&mut script(&tool.to_string_lossy(), &server.endpoint))
 }
 
