@@ -30,6 +30,12 @@ impl Place {
         Self { endpoint: endpoint.into(), http }
     }
 
+    /// The same place by another HTTP client, made of this one's.
+    #[must_use]
+    pub fn through(self, client: impl FnOnce(SharedHttpClient) -> SharedHttpClient) -> Self {
+        Self { http: client(self.http), ..self }
+    }
+
     /// A Kinesis client.
     #[must_use]
     pub fn kinesis(&self) -> aws_sdk_kinesis::Client {
@@ -48,7 +54,9 @@ impl Place {
         aws_sdk_kinesis::Client::from_conf(self.kinesis_config().credentials_provider(provider).build())
     }
 
-    fn kinesis_config(&self) -> aws_sdk_kinesis::config::Builder {
+    /// What a Kinesis client needs besides credentials.
+    #[must_use]
+    pub fn kinesis_config(&self) -> aws_sdk_kinesis::config::Builder {
         aws_sdk_kinesis::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))

@@ -5,4 +5,6 @@ pub mod application;
 pub mod clients;
 pub mod conformance;
 pub mod ledger;
+pub mod sent;
 pub mod sim;
+pub mod wire;
