@@ -30,7 +30,9 @@ pub enum Event {
 pub struct Entry {
     /// The numbers of its records: each begins its data with one.
     pub numbers: Vec<usize>,
-    /// The hash keys between which they lie.
+    /// What decides its shard.
+    pub hash_key: HashKey,
+    /// The hash keys between which its records lie.
     pub range: HashKeyRange,
     /// Whether it is an aggregate.
     pub aggregated: bool,
@@ -133,9 +135,9 @@ fn entry(entry: &Value) -> Entry {
     let text = |name: &str| entry[name].as_str();
     let data = BASE64_STANDARD.decode(text("Data").expect("data")).expect("base64");
     let data = Bytes::from(data);
-    let of_entry = || match (text("ExplicitHashKey"), text("PartitionKey")) {
-        (Some(key), _) => key.parse().expect("a hash key"),
-        (None, key) => HashKey::of(key.expect("a partition key")),
+    let hash_key = match text("ExplicitHashKey") {
+        Some(key) => key.parse().expect("a hash key"),
+        None => HashKey::of(text("PartitionKey").expect("a partition key")),
     };
     let (records, aggregated) = match decode(&data) {
         Ok(records) => {
@@ -144,12 +146,13 @@ fn entry(entry: &Value) -> Entry {
             };
             (records.into_iter().map(record).collect(), true)
         }
-        Err(_plain) => (vec![(number(&data), of_entry())], false),
+        Err(_plain) => (vec![(number(&data), hash_key)], false),
     };
     let keys = || records.iter().map(|&(_, key)| key);
     let (least, most) = (keys().min().expect("a record"), keys().max().expect("a record"));
     Entry {
         numbers: records.iter().map(|&(number, _)| number).collect(),
+        hash_key,
         range: HashKeyRange::new(least, most).expect("the least is not above the most"),
         aggregated,
     }
