@@ -5,6 +5,7 @@ pub mod application;
 pub mod clients;
 pub mod conformance;
 pub mod ledger;
+pub mod process;
 pub mod sent;
 pub mod sim;
 pub mod wire;
