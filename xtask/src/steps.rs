@@ -1,11 +1,12 @@
 //! The steps of `cargo xtask test`.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use crate::report::{Outcome, Report};
-use crate::run::{Server, cargo, command, count_tests, say, succeeds};
+use crate::run::{Server, cargo, command, count_tests, say, succeeds, target};
 use crate::tools;
 
 /// A step: its name, and what it does.
@@ -22,6 +23,8 @@ const STEPS: &[Step] = &[
     ("conformance", conformance),
     ("boto3", boto3),
     ("aws-sdk-js", aws_sdk_js),
+    ("aws-kinesis-agg", aws_kinesis_agg),
+    ("KCL for Java", kcl_for_java),
     ("engine is pure", engine_is_pure),
     ("lints", lints),
     ("docs", docs),
@@ -127,6 +130,38 @@ fn with_server(tool: Result<PathBuf, String>, script: impl Fn(&str, &str) -> Com
     };
     let Some(server) = Server::start(&[]) else { return Outcome::of(false) };
     count_tests(&mut script(&tool.to_string_lossy(), &server.endpoint))
+}
+
+/// AWS's library for Python takes apart what the producer leaves in a stream that is split.
+fn aws_kinesis_agg() -> Outcome {
+    with_splits(tools::python(), |python, file| command(&[python, "tests/python/decode.py", file]))
+}
+
+/// The KCL takes the same apart.
+fn kcl_for_java() -> Outcome {
+    with_splits(tools::kcl(), |home, file| {
+        let mut java = command(&["java", "-cp"]);
+        java.arg(format!("{home}/classes{}{home}/lib/*", if cfg!(windows) { ';' } else { ':' }));
+        java.args(["Decode", file]);
+        java
+    })
+}
+
+/// Counts the tests of a decoder of a stream that was split, if the tool for it is there.
+fn with_splits(tool: Result<PathBuf, String>, decoder: impl Fn(&str, &str) -> Command) -> Outcome {
+    let tool = match tool {
+        Ok(tool) => tool,
+        Err(reason) => return Outcome::Skipped { reason },
+    };
+    let file = target().join("tools").join("splits.tsv");
+    let Ok(output) = File::create(&file) else {
+        say(&format!("cannot write {}", file.display()));
+        return Outcome::of(false);
+    };
+    if !succeeds(cargo(&["run", "--quiet", "--bin", "splits"]).stdout(output)) {
+        return Outcome::of(false);
+    }
+    count_tests(&mut decoder(&tool.to_string_lossy(), &file.to_string_lossy()))
 }
 
 /// The engine builds where there is no clock, no thread and no socket.

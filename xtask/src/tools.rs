@@ -65,6 +65,17 @@ pub(crate) fn cargo_deny() -> Result<(), String> {
     there.then_some(()).ok_or_else(|| "needs cargo-deny: cargo install --locked cargo-deny".to_owned())
 }
 
+/// The program that uses the KCL for Java, in a folder below `target` with its libraries.
+pub(crate) fn kcl() -> Result<PathBuf, String> {
+    if !exists(&["java", "-version"]) || !exists(&["mvn", "--version"]) {
+        return Err("needs Java 17 or newer, and Maven".to_owned());
+    }
+    let home = target().join("tools").join("kcl");
+    let mut maven = command(&["mvn", "--quiet", "--batch-mode", "--file", "tests/java", "package"]);
+    maven.arg(format!("-Dtests.target={}", home.display()));
+    if succeeds(&mut maven) { Ok(home) } else { Err("Maven cannot build tests/java".to_owned()) }
+}
+
 /// The driver of the KPL for Java with its libraries, built below a folder.
 pub(crate) fn kpl(folder: &Path) -> Result<PathBuf, String> {
     if !cfg!(target_os = "linux") {
