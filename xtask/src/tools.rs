@@ -52,11 +52,23 @@ pub(crate) fn node() -> Result<PathBuf, String> {
 
 /// Another target for the compiler.
 pub(crate) fn rust_target(name: &str) -> Result<(), String> {
-    // A compiler that did not come by rustup may have it nevertheless: then the check shows.
-    if exists(&["rustup", "--version"]) && !succeeds(&mut command(&["rustup", "target", "add", name])) {
+    // A compiler that did not come by rustup may have it nevertheless.
+    if has_target(name) {
+        return Ok(());
+    }
+    if !exists(&["rustup", "--version"]) {
+        return Err(format!("needs the compiler's target {name}, or rustup to add it"));
+    }
+    if !succeeds(&mut command(&["rustup", "target", "add", name])) {
         return Err(format!("rustup cannot add the target {name}"));
     }
     Ok(())
+}
+
+/// Whether the compiler's standard library is there for a target.
+fn has_target(name: &str) -> bool {
+    let printed = command(&["rustc", "--print", "target-libdir", "--target", name]).output();
+    printed.is_ok_and(|printed| Path::new(String::from_utf8_lossy(&printed.stdout).trim()).is_dir())
 }
 
 /// The checker of `deny.toml`.
@@ -89,4 +101,16 @@ pub(crate) fn kpl(folder: &Path) -> Result<PathBuf, String> {
     maven.arg(format!("-Dbench.target={}", home.display()));
     // Standard output is for results.
     if succeeds(maven.stdout(stderr())) { Ok(home) } else { Err("Maven cannot build benches/kpl".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_target;
+
+    #[test]
+    fn a_target_that_is_not_installed_is_missing() {
+        assert!(!has_target("no-such-target"));
+        // The compiler knows it, and nobody has it.
+        assert!(!has_target("avr-none"));
+    }
 }
