@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::client::Client;
 use crate::inbox::{Inbox, Mail, Put, Tag};
-use crate::reserve::{Purse, Reserve};
+use crate::reserve::Purse;
 use crate::{Config, Receipt, RecordError};
 
 /// Everything that the task owns.
@@ -148,17 +148,13 @@ impl Driver {
     }
 
     fn tell(&mut self) {
-        let mut freed = Freed::default();
         while let Some(event) = self.pipeline.poll_event() {
             match event {
                 Event::Delivered(mut delivered) => {
-                    Self::deliver(&mut delivered, &mut freed);
+                    self.deliver(&mut delivered);
                     self.pipeline.reuse(delivered);
                 }
-                Event::Settled { tag, outcome } => {
-                    freed.count(&tag);
-                    self.settle(tag, outcome);
-                }
+                Event::Settled { tag, outcome } => self.settle(tag, outcome),
                 Event::Flushed { id, failed } => {
                     if let Some(done) = self.flushes.remove(&id) {
                         // Whoever flushed may have stopped waiting.
@@ -167,22 +163,34 @@ impl Driver {
                 }
             }
         }
-        freed.give_back(&self.inbox.reserve);
         self.inbox.record_bytes.store(self.pipeline.record_bytes(), Ordering::Relaxed);
     }
 
-    /// Tells the tickets of an entry.
-    fn deliver(delivered: &mut Delivered<Tag>, freed: &mut Freed) {
+    /// Tells the tickets of an entry. Room comes first: who sees the last record settled sees the buffer empty.
+    fn deliver(&self, delivered: &mut Delivered<Tag>) {
+        self.free(delivered.tags());
         let Placed { shard_id, sequence_number } = delivered.placed().clone();
         for (tag, sub_sequence_number, attempts) in delivered.drain() {
-            freed.count(&tag);
             let (shard_id, sequence_number) = (shard_id.clone(), sequence_number.clone());
             let receipt = Receipt { shard_id, sequence_number, sub_sequence_number, attempts };
             tag.settle.settle(Ok(receipt));
         }
     }
 
+    fn free<'a>(&self, tags: impl Iterator<Item = &'a Tag>) {
+        let (mut own, mut common) = (0, 0);
+        for tag in tags {
+            match tag.purse {
+                Purse::Own => own += tag.cost as usize,
+                Purse::Common => common += tag.cost as usize,
+            }
+        }
+        self.inbox.reserve.give_back(Purse::Own, own);
+        self.inbox.reserve.give_back(Purse::Common, common);
+    }
+
     fn settle(&self, tag: Tag, outcome: Outcome) {
+        self.free(std::iter::once(&tag));
         let error = match outcome {
             Outcome::Delivered { .. } => return,
             Outcome::Expired { record, attempts } => {
@@ -206,29 +214,5 @@ impl Drop for Driver {
         self.read(&mut last);
         self.pipeline.abandon(self.now());
         self.tell();
-    }
-}
-
-/// Room that has become free.
-#[derive(Default)]
-struct Freed {
-    own: usize,
-    common: usize,
-}
-
-impl Freed {
-    fn count(&mut self, tag: &Tag) {
-        let bytes = tag.cost as usize;
-        match tag.purse {
-            Purse::Own => self.own += bytes,
-            Purse::Common => self.common += bytes,
-        }
-    }
-
-    fn give_back(self, reserve: &Reserve) {
-        reserve.give_back(Purse::Own, self.own);
-        if self.common > 0 {
-            reserve.give_back(Purse::Common, self.common);
-        }
     }
 }

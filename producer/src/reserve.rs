@@ -136,6 +136,9 @@ impl Reserve {
     }
 
     pub(crate) fn give_back(&self, purse: Purse, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
         match (purse, &self.shared) {
             (Purse::Common, Some(shared)) => {
                 self.borrowed.fetch_sub(bytes, Ordering::Relaxed);

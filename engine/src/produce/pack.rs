@@ -197,6 +197,6 @@ impl<T> Packer<T> {
     }
 
     fn most_spare(&self) -> usize {
-        self.size.map_or(0, |size| (Self::SPARE / size.bytes()).clamp(1, 256))
+        self.size.map_or(0, |size| (Self::SPARE / size.bytes()).clamp(1, 4_096))
     }
 }

@@ -429,6 +429,11 @@ impl<T> Delivered<T> {
         &self.placed
     }
 
+    /// Each record's mark.
+    pub fn tags(&self) -> impl Iterator<Item = &T> {
+        self.records.iter().map(|held| &held.tag)
+    }
+
     /// Each record's mark, its index in the aggregate unless it travelled alone, and the tries that it took.
     pub fn drain(&mut self) -> impl ExactSizeIterator<Item = (T, Option<u64>, u32)> {
         let alone = self.records.len() == 1;
