@@ -27,6 +27,9 @@ pub struct Aggregator {
 }
 
 impl Aggregator {
+    /// The size of one that holds nothing, in bytes.
+    pub const EMPTY: usize = MAGIC.len() + DIGEST;
+
     /// An empty one that packs up to `max` bytes.
     #[must_use]
     pub fn new(max: AggregateSize) -> Self {
@@ -75,6 +78,27 @@ impl Aggregator {
     #[must_use]
     pub fn has_room(&self, record: &Record) -> bool {
         self.size_with(record) <= self.max
+    }
+
+    /// What a record takes at most as the next one behind so many others: its keys may be there already.
+    #[must_use]
+    pub fn addition_at_most(record: &Record, others: usize) -> usize {
+        // Every key that it can name has come with one of them or with itself.
+        let index = varint_len(others as u64);
+        let mut size = bytes_len(record.partition_key().as_bytes().len());
+        let mut body = 1 + index + bytes_len(record.data().len());
+        if let Some(explicit) = record.explicit() {
+            size += bytes_len(decimal_len(explicit));
+            body += 1 + index;
+        }
+        size + bytes_len(body)
+    }
+
+    /// Changes how large it can become, if it is empty.
+    pub fn resize(&mut self, max: AggregateSize) {
+        if self.is_empty() {
+            self.max = max.bytes();
+        }
     }
 
     /// How many records it holds.
@@ -445,6 +469,7 @@ mod tests {
                 record = record.explicit_hash_key(HashKey(10_u128.pow((i % 38) as u32) - 1));
             }
             let told = aggregator.size_with(&record);
+            assert!(aggregator.size() + Aggregator::addition_at_most(&record, aggregator.len()) >= told);
             aggregator.try_push(record).unwrap();
             assert_eq!(aggregator.size(), told);
             assert_eq!(aggregator.encode(BytesMut::new()).len() + DIGEST, told);

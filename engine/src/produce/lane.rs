@@ -83,8 +83,8 @@ impl<T> Lane<T> {
     }
 
     /// Whether it is packing something that takes this record too.
-    pub(super) fn has_room(&self, packer: &Packer<T>, record: &Record) -> bool {
-        self.open.as_ref().is_some_and(|open| packer.has_room(open, record))
+    pub(super) fn has_room(&mut self, packer: &mut Packer<T>, record: &Record) -> bool {
+        self.open.as_mut().is_some_and(|open| packer.has_room(open, record))
     }
 
     /// Closes what it is packing, as if it were full.

@@ -45,7 +45,12 @@ impl<T> Entry<T> {
 /// Records that are being packed into one entry.
 #[derive(Debug)]
 pub(super) struct Bundle<T> {
-    /// Holds all of the records; nothing when there is one that shares with no other.
+    /// How large an aggregate it can become; nothing when there is a record that shares with no other.
+    size: Option<AggregateSize>,
+    /// What the aggregate takes at most. As long as that is small enough nobody need know how large it is, and it is
+    /// written when the bundle is closed: one bundle after the other, not a little of a thousand by turns.
+    at_most: usize,
+    /// Holds all of the records, once it matters.
     aggregator: Option<Aggregator>,
     records: Vec<Held<T>>,
     pub(super) oldest: Moment,
@@ -95,15 +100,40 @@ impl<T> Packer<T> {
             && most < size
         {
             self.size = Some(most);
-            self.spare.clear();
             self.spare_data.clear();
         }
     }
 
     /// Whether a bundle takes this record too.
-    pub(super) fn has_room(&self, open: &Bundle<T>, record: &Record) -> bool {
-        open.records.len() < self.most_records
-            && open.aggregator.as_ref().is_some_and(|aggregator| aggregator.has_room(record))
+    pub(super) fn has_room(&mut self, open: &mut Bundle<T>, record: &Record) -> bool {
+        let Some(size) = open.size.filter(|_| open.records.len() < self.most_records) else { return false };
+        let addition = Aggregator::addition_at_most(record, open.records.len());
+        open.at_most + addition <= size.bytes() || self.aggregator(open, size).has_room(record)
+    }
+
+    /// Writes the aggregate as far as it goes.
+    fn aggregator<'a>(&mut self, bundle: &'a mut Bundle<T>, size: AggregateSize) -> &'a mut Aggregator {
+        bundle.aggregator.get_or_insert_with(|| {
+            let mut aggregator = self.spare.pop().unwrap_or_else(|| Aggregator::new(size));
+            aggregator.resize(size);
+            for held in &bundle.records {
+                aggregator.try_push(&held.record).expect("it takes no more than it can at most");
+            }
+            aggregator
+        })
+    }
+
+    /// Whether the record was taken in without or with a look at how large the aggregate is.
+    fn takes(&mut self, open: &mut Bundle<T>, record: &Record) -> bool {
+        let Some(size) = open.size.filter(|_| open.records.len() < self.most_records) else { return false };
+        if open.aggregator.is_none() {
+            let addition = Aggregator::addition_at_most(record, open.records.len());
+            if open.at_most + addition <= size.bytes() {
+                open.at_most += addition;
+                return true;
+            }
+        }
+        self.aggregator(open, size).try_push(record).is_ok()
     }
 
     /// Adds a record to the open bundle of a lane. If it does not fit, the bundle comes back to be closed, and the
@@ -114,13 +144,12 @@ impl<T> Packer<T> {
         held: Held<T>,
         due: Moment,
     ) -> Option<Bundle<T>> {
-        if let Some(Bundle { aggregator: Some(aggregator), records, oldest, due: earliest }) = open
-            && records.len() < self.most_records
-            && aggregator.try_push(&held.record).is_ok()
+        if let Some(open) = open
+            && self.takes(open, &held.record)
         {
-            *oldest = held.accepted.min(*oldest);
-            *earliest = due.min(*earliest);
-            records.push(held);
+            open.oldest = held.accepted.min(open.oldest);
+            open.due = due.min(open.due);
+            open.records.push(held);
             return None;
         }
         open.replace(self.open(held, due))
@@ -128,24 +157,27 @@ impl<T> Packer<T> {
 
     /// A bundle of one record. It is open to others only if it fits into an aggregate at all.
     fn open(&mut self, held: Held<T>, due: Moment) -> Bundle<T> {
-        let mut aggregator = self.size.map(|size| self.spare.pop().unwrap_or_else(|| Aggregator::new(size)));
-        if let Some(unused) = aggregator.take_if(|aggregator| aggregator.try_push(&held.record).is_err()) {
-            self.keep(unused);
-        }
+        let at_most = Aggregator::EMPTY + Aggregator::addition_at_most(&held.record, 0);
+        let size = self.size.filter(|size| at_most <= size.bytes());
         let oldest = held.accepted;
         let mut records = self.spare_records.pop().unwrap_or_default();
         records.push(held);
-        Bundle { aggregator, oldest, due, records }
+        Bundle { size, at_most, aggregator: None, oldest, due, records }
     }
 
     /// Makes an entry of a bundle.
     pub(super) fn close(
         &mut self,
-        bundle: Bundle<T>,
+        mut bundle: Bundle<T>,
         shard: Option<&ShardId>,
         range: HashKeyRange,
     ) -> Entry<T> {
-        let Bundle { aggregator, records, oldest, due } = bundle;
+        if let Some(size) = bundle.size
+            && bundle.records.len() > 1
+        {
+            self.aggregator(&mut bundle, size);
+        }
+        let Bundle { aggregator, records, oldest, due, .. } = bundle;
         let first = records.first().expect("a bundle is opened by its first record");
         let parcel = aggregator.and_then(|mut aggregator| {
             let buffer = self.spare_data.pop().unwrap_or_default();

@@ -17,7 +17,7 @@ impl<T> Pipeline<T> {
     pub(super) fn spread(&mut self, now: Moment, mut held: Held<T>, due: Moment) {
         let mut lane = self.lane_of(self.point);
         held.place(self.point);
-        if !self.lanes[lane].has_room(&self.packer, &held.record) {
+        if !self.lanes[lane].has_room(&mut self.packer, &held.record) {
             if self.lanes[lane].is_packing() {
                 let haste = self.haste();
                 self.lanes[lane].close(&mut self.packer, haste, now);
