@@ -44,6 +44,11 @@ impl Epochs {
         epoch.failed += u64::from(failed);
     }
 
+    /// Records that are not settled.
+    pub(super) fn held(&self) -> u64 {
+        self.epochs.iter().map(|epoch| epoch.held).sum()
+    }
+
     /// Ends the present epoch: a flush waits until it and all before it are empty.
     pub(super) fn flush(&mut self) -> FlushId {
         let flushed = FlushId(self.present());

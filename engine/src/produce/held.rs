@@ -55,6 +55,11 @@ impl Trail {
         self.0.as_ref().map_or(0, |newest| newest.number)
     }
 
+    /// When the last of them was given up.
+    pub(super) fn ended(&self) -> Option<Moment> {
+        self.0.as_ref().map(|newest| newest.given_up)
+    }
+
     /// The tries of a record that was accepted then, oldest first.
     pub(super) fn attempts(&self, accepted: Moment) -> Vec<Attempt> {
         let mut attempts = Vec::new();

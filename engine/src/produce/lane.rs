@@ -9,6 +9,7 @@ use shardflow_core::{HashKeyRange, Record, ShardId};
 use super::held::Held;
 use super::limit::Limit;
 use super::pack::{Bundle, Entry, Packer};
+use super::snapshot::ShardSnapshot;
 use crate::Moment;
 use crate::backoff::Backoff;
 
@@ -189,6 +190,28 @@ impl<T> Lane<T> {
             Some(front) => Some(front.oldest),
             None => self.open.as_ref().map(|open| open.oldest),
         }
+    }
+
+    /// When the oldest record of all was accepted. What was sent again stands before older ones.
+    pub(super) fn oldest_of_all(&self) -> Option<Moment> {
+        let ready = self.ready.iter().map(|entry| entry.oldest);
+        ready.chain(self.open.as_ref().map(|open| open.oldest)).min()
+    }
+
+    /// How its shard stands; nothing while none is known.
+    pub(super) fn snapshot(&self, now: Moment) -> Option<ShardSnapshot> {
+        let limit = self.limit.as_ref()?;
+        let (share_used, share_allowed) = limit.shares(now);
+        let ready: usize = self.ready.iter().map(|entry| entry.records.len()).sum();
+        let open_again = self.not_before.max(limit.opens_at());
+        Some(ShardSnapshot {
+            shard: self.shard.clone(),
+            records: ready + self.open.as_ref().map_or(0, Bundle::len),
+            share_used,
+            share_allowed,
+            throttled: limit.is_cut(now),
+            held_back: (open_again > now).then(|| open_again.since(now)),
+        })
     }
 
     /// Gives back an entry that found no room in a request.

@@ -96,6 +96,16 @@ impl Limit {
         self.used += (bytes / Self::BYTES).max(records / Self::RECORDS).max(-self.used);
     }
 
+    /// The share in use, and the one that may be.
+    pub(super) fn shares(&self, now: Moment) -> (f64, f64) {
+        (self.used * (-now.since(self.at).as_secs_f64()).exp(), self.share_at(now))
+    }
+
+    /// Whether the shard has refused something and the share has not come back since.
+    pub(super) fn is_cut(&self, now: Moment) -> bool {
+        self.share_at(now) < self.most
+    }
+
     /// The shard has refused something for throughput.
     pub(super) fn refused(&mut self, now: Moment) {
         let had = self.share.min(self.used.max(Self::LEAST));

@@ -27,16 +27,20 @@ mod epochs;
 mod held;
 mod lane;
 mod limit;
+mod measure;
 mod pack;
 mod pipeline;
 mod settings;
 mod settle;
 mod shard_map;
+mod snapshot;
 mod spread;
 #[cfg(test)]
 mod tests;
 
 pub use description::Description;
 pub use epochs::FlushId;
+pub use measure::{EntryEnd, Measure, RecordsEnd};
 pub use pipeline::{Answer, Delivered, Event, Outcome, Pipeline, Placed, PutEntry, Request};
 pub use settings::{Ordering, RECORD_OVERHEAD, Settings};
+pub use snapshot::{ShardSnapshot, Snapshot};

@@ -58,6 +58,10 @@ pub(super) struct Bundle<T> {
 }
 
 impl<T> Bundle<T> {
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
     pub(super) fn into_records(self) -> Vec<Held<T>> {
         self.records
     }

@@ -14,7 +14,7 @@ use super::held::{Held, Trail};
 use super::lane::{Haste, Lane};
 use super::pack::{Entry, Packer};
 use super::shard_map::ShardMap;
-use super::{Ordering, Settings};
+use super::{Measure, Ordering, Settings};
 use crate::request::RequestIds;
 use crate::{Failure, Moment, RequestId};
 
@@ -50,6 +50,8 @@ pub struct Pipeline<T> {
     pub(super) ids: RequestIds,
     pub(super) requests: VecDeque<(RequestId, Request)>,
     pub(super) events: VecDeque<Event<T>>,
+    /// Empty unless they are wanted.
+    pub(super) measures: VecDeque<Measure>,
 }
 
 /// A PutRecords request that waits for its answer.
@@ -98,6 +100,7 @@ impl<T> Pipeline<T> {
             ids: RequestIds::default(),
             requests: VecDeque::new(),
             events: VecDeque::new(),
+            measures: VecDeque::new(),
             settings,
         }
     }

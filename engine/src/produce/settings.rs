@@ -49,6 +49,8 @@ pub struct Settings {
     pub distribution: Option<RecordDistribution>,
     /// Age at which the stream's description is fetched again without cause.
     pub description_age: Duration,
+    /// Whether anybody wants to hear of [`Measure`](super::Measure)s.
+    pub measured: bool,
 }
 
 impl Default for Settings {
@@ -73,6 +75,7 @@ impl Default for Settings {
             distribution: None,
             // The KPL's DescribeStreamSummaryIntervalMs.
             description_age: Duration::from_secs(300),
+            measured: false,
         }
     }
 }

@@ -24,8 +24,10 @@ impl<T> Pipeline<T> {
             let message = format!("{} results for {} entries", results.len(), flight.entries.len());
             return self.put_failed(now, flight, &Failure::unknown("Unreadable", message));
         }
+        self.measure_request(now, &flight, None);
         let mut again = Vec::new();
         for (entry, result) in flight.entries.into_iter().zip(results) {
+            self.measure_entry(&entry, flight.sent, &result);
             match result {
                 Ok(placed) => again.extend(self.judge(now, entry, placed, flight.sent)),
                 Err(failure) => match failure.verdict() {
@@ -46,6 +48,7 @@ impl<T> Pipeline<T> {
 
     /// A request failed as a whole.
     pub(super) fn put_failed(&mut self, now: Moment, mut flight: Flight<T>, failure: &Failure) {
+        self.measure_request(now, &flight, Some(failure));
         match failure.verdict() {
             Verdict::Refuse => {
                 for entry in flight.entries {
@@ -145,6 +148,7 @@ impl<T> Pipeline<T> {
     }
 
     fn deliver(&mut self, entry: Entry<T>, placed: Placed) {
+        self.measure_delivered(&entry.records, &placed.shard_id);
         for held in &entry.records {
             self.held_bytes -= Settings::cost(&held.record);
             self.epochs.settle(held.epoch, false);
@@ -314,6 +318,7 @@ impl<T> Pipeline<T> {
         self.held_bytes -= Settings::cost(&held.record);
         self.epochs.settle(held.epoch, true);
         let outcome = outcome(held.record.displaced(), attempts);
+        self.measure_failed(held.hash_key, held.trail.len(), &outcome);
         self.events.push_back(Event::Settled { tag: held.tag, outcome });
     }
 

@@ -6,6 +6,7 @@ mod describing;
 mod failures;
 mod flushing;
 mod limiting;
+mod measuring;
 mod order;
 mod resharding;
 mod spreading;
