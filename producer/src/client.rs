@@ -30,6 +30,10 @@ impl Client {
         Self { kinesis: kinesis_within(client, timeouts), stream, timeout, pages: Arc::default() }
     }
 
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
     pub(crate) async fn carry_out(&self, request: Request) -> Answer {
         let answer = match request {
             Request::ListShards { closed } => self.list_shards(closed).await.map(Answer::Shards),

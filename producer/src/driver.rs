@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shardflow_core::HashKey;
-use shardflow_engine::produce::{Answer, Delivered, Event, FlushId, Outcome, Pipeline, Placed};
+use shardflow_engine::produce::{Answer, Delivered, Event, FlushId, Outcome, Pipeline, Placed, Settings};
 use shardflow_engine::{Failure, Moment, RequestId};
 use shardflow_sdk::seed;
 use tokio::sync::oneshot;
@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::client::Client;
 use crate::inbox::{Inbox, Mail, Put, Tag};
+use crate::metrics::Metrics;
 use crate::reserve::Purse;
 use crate::{Config, Receipt, RecordError};
 
@@ -30,6 +31,8 @@ pub(crate) struct Driver {
     /// Which request a task carries out, in case it panics.
     ids: BTreeMap<Id, RequestId>,
     flushes: BTreeMap<FlushId, oneshot::Sender<u64>>,
+    /// Nothing while nobody listens.
+    metrics: Option<Metrics>,
     record_ttl: Duration,
     epoch: Instant,
     /// How long records lie before they are looked at, and until when those that have arrived do.
@@ -42,14 +45,17 @@ impl Driver {
     const NAP: Duration = Duration::from_millis(1);
 
     pub(crate) fn new(inbox: Arc<Inbox>, config: &Config, client: Client) -> Self {
+        let metrics = Metrics::start(client.stream(), config);
+        let settings = Settings { measured: metrics.is_some(), ..config.settings.clone() };
         Self {
-            pipeline: Pipeline::new(config.settings.clone(), seed()),
+            pipeline: Pipeline::new(settings, seed()),
             inbox,
             mail: Mail::default(),
             client,
             requests: JoinSet::new(),
             ids: BTreeMap::new(),
             flushes: BTreeMap::new(),
+            metrics,
             record_ttl: config.settings.record_ttl,
             epoch: Instant::now(),
             nap: if config.settings.linger > Self::NAP * 4 { Self::NAP } else { Duration::ZERO },
@@ -106,6 +112,9 @@ impl Driver {
     }
 
     fn read(&mut self, mail: &mut Mail) {
+        if let Some(metrics) = &self.metrics {
+            metrics.received(mail.puts.len());
+        }
         let accepted = mail.since.take().map_or(Moment::START, |since| self.at(since));
         let hash_keys = HashKey::of_all(mail.puts.iter().map(|put| &put.record));
         for (Put { record, tag }, hash_key) in mail.puts.drain(..).zip(hash_keys) {
@@ -164,6 +173,16 @@ impl Driver {
             }
         }
         self.inbox.record_bytes.store(self.pipeline.record_bytes(), Ordering::Relaxed);
+        self.measure();
+    }
+
+    fn measure(&mut self) {
+        if let Some(metrics) = &mut self.metrics {
+            while let Some(measure) = self.pipeline.poll_measure() {
+                metrics.record(measure);
+            }
+            metrics.pending(self.pipeline.held_records());
+        }
     }
 
     /// Tells the tickets of an entry. Room comes first: who sees the last record settled sees the buffer empty.

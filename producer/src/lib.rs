@@ -23,6 +23,9 @@
 //! **What it costs.** One task on the runtime that first puts, and at most [`Config::max_buffered_bytes`] for all that it
 //! holds. By default a record waits up to 100 ms for company ([`Config::linger`]).
 //!
+//! **What it tells.** The KPL's metrics, under its names, through the [`metrics`] facade: install a recorder before the
+//! first put. `docs/metrics.md` of the repository has them all.
+//!
 //! **What it will not do.** It creates no stream, and it does not keep the order of records by default; see
 //! [`Config::ordering`].
 //!
@@ -39,6 +42,7 @@ mod config;
 mod driver;
 mod error;
 mod inbox;
+mod metrics;
 mod producer;
 mod reserve;
 mod ticket;

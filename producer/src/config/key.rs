@@ -155,7 +155,7 @@ keys! {
     MetricsCredentialsProvider = publisher("`credentials_provider` of its CloudWatch client"),
     /// How often credentials are looked up.
     CredentialsRefreshDelay = client("its `identity_cache` renews credentials before they expire"),
-    /// Which metrics are uploaded.
+    /// Which metrics are recorded.
     MetricsLevel = own("detailed", OneOf(&[
         ("none", |config| config.metrics_level(MetricsLevel::None)),
         ("summary", |config| config.metrics_level(MetricsLevel::Summary)),

@@ -259,16 +259,18 @@ impl Config {
         self
     }
 
-    /// Which metrics a publisher uploads. Default [`MetricsLevel::Detailed`]. The KPL's `MetricsLevel`.
+    /// Which metrics are recorded, through the `metrics` facade. Default [`MetricsLevel::Detailed`]. The KPL's
+    /// `MetricsLevel`.
     ///
-    /// More of it costs uploads and, at CloudWatch, money.
+    /// More of it costs some time for each entry, and whatever their publisher takes. It costs nothing as long as no
+    /// recorder is installed; the producer looks for one with its first put, and takes one without any fields for none.
     #[must_use]
     pub fn metrics_level(mut self, level: MetricsLevel) -> Self {
         self.metrics_level = level;
         self
     }
 
-    /// For what metrics are told apart. Default [`MetricsGranularity::Shard`]. The KPL's `MetricsGranularity`.
+    /// For what metrics are told apart, by labels. Default [`MetricsGranularity::Shard`]. The KPL's `MetricsGranularity`.
     ///
     /// More of it costs a set of metrics for each stream or shard, and money for each at CloudWatch.
     #[must_use]

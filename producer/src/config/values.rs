@@ -19,7 +19,7 @@ pub enum Ordering {
     PerKey,
 }
 
-/// Which metrics a publisher uploads. What each has is the KPL's choice.
+/// Which metrics are recorded. What each level has is the KPL's choice.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum MetricsLevel {
     /// None.
@@ -31,14 +31,14 @@ pub enum MetricsLevel {
     Detailed,
 }
 
-/// For what metrics are told apart. Each level has those above it too.
+/// For what metrics are told apart.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum MetricsGranularity {
     /// One for everything.
     Global,
-    /// One for each stream.
+    /// One for each stream: label `StreamName`.
     Stream,
-    /// One for each shard: the most metrics, and CloudWatch takes money for each.
+    /// One for each shard too: label `ShardId`. The most metrics, and CloudWatch takes money for each.
     #[default]
     Shard,
 }
