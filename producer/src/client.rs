@@ -8,6 +8,9 @@ use aws_sdk_kinesis::types::{self, RecordDistributionStrategy, ShardFilter, Shar
 use shardflow_core::{RecordDistribution, Shard, Stream, limits};
 use shardflow_engine::Failure;
 use shardflow_engine::produce::{Answer, Description, Placed, PutEntry, Request};
+use tokio::time::Instant;
+use tracing::field::{Empty, debug};
+use tracing::{Instrument as _, Span, debug_span};
 
 use shardflow_sdk::{bounded, classify, kinesis_within, list_shards, timeouts, unreadable};
 
@@ -35,12 +38,42 @@ impl Client {
     }
 
     pub(crate) async fn carry_out(&self, request: Request) -> Answer {
-        let answer = match request {
-            Request::ListShards { closed } => self.list_shards(closed).await.map(Answer::Shards),
-            Request::Describe => self.describe().await.map(Answer::Described),
-            Request::PutRecords(entries) => self.put_records(entries).await.map(Answer::Put),
+        let span = self.span(&request);
+        let started = (!span.is_disabled()).then(Instant::now);
+        let answer = async {
+            match request {
+                Request::ListShards { closed } => self.list_shards(closed).await.map(Answer::Shards),
+                Request::Describe => self.describe().await.map(Answer::Described),
+                Request::PutRecords(entries) => self.put_records(entries).await.map(Answer::Put),
+            }
         };
-        answer.unwrap_or_else(Answer::Failed)
+        let answer = answer.instrument(span.clone()).await.unwrap_or_else(Answer::Failed);
+        if let Some(started) = started {
+            tell(&span, &answer, started.elapsed());
+        }
+        answer
+    }
+
+    /// The span of a request. Its fields are not looked at unless somebody wants it.
+    fn span(&self, request: &Request) -> Span {
+        let stream = &self.stream;
+        match request {
+            Request::ListShards { closed } => {
+                debug_span!("list_shards", %stream, closed, outcome = Empty, took = Empty)
+            }
+            Request::Describe => {
+                debug_span!("describe_stream_summary", %stream, outcome = Empty, took = Empty)
+            }
+            Request::PutRecords(entries) => debug_span!(
+                "put_records",
+                %stream,
+                entries = entries.len(),
+                bytes = entries.iter().map(PutEntry::size).sum::<usize>(),
+                outcome = Empty,
+                failed = Empty,
+                took = Empty,
+            ),
+        }
     }
 
     async fn put_records(&self, entries: Vec<PutEntry>) -> Result<Vec<Result<Placed, Failure>>, Failure> {
@@ -75,6 +108,18 @@ impl Client {
         let open = ShardFilter::builder().r#type(ShardFilterType::AtLatest).build();
         let open = open.map_err(|error| Failure::refused("NotSent", error.to_string()))?;
         list_shards(&self.kinesis, &self.stream, (!closed).then_some(open), self.timeout).await
+    }
+}
+
+/// Completes the span of a request.
+fn tell(span: &Span, answer: &Answer, took: Duration) {
+    let outcome = match answer {
+        Answer::Failed(failure) => failure.code.as_str(),
+        Answer::Put(_) | Answer::Shards(_) | Answer::Described(_) => "answered",
+    };
+    span.record("outcome", outcome).record("took", debug(took));
+    if let Answer::Put(results) = answer {
+        span.record("failed", results.iter().filter(|result| result.is_err()).count());
     }
 }
 

@@ -23,8 +23,9 @@
 //! **What it costs.** One task on the runtime that first puts, and at most [`Config::max_buffered_bytes`] for all that it
 //! holds. By default a record waits up to 100 ms for company ([`Config::linger`]).
 //!
-//! **What it tells.** The KPL's metrics, under its names, through the [`metrics`] facade: install a recorder before the
-//! first put. `docs/metrics.md` of the repository has them all.
+//! **What it tells.** The KPL's metrics, under its names, through the [`metrics`](::metrics) facade: install a
+//! recorder before the first put. [A table](https://github.com/shardflow/shardflow/blob/main/docs/metrics.md) has them all.
+//! A `tracing` span of level debug for each request to the service.
 //!
 //! **What it will not do.** It creates no stream, and it does not keep the order of records by default; see
 //! [`Config::ordering`].

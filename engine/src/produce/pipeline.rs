@@ -375,6 +375,14 @@ pub struct PutEntry {
     pub data: Bytes,
 }
 
+impl PutEntry {
+    /// What it counts in a request: the service counts data and partition key.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.data.len() + self.partition_key.as_ref().map_or(0, |key| key.as_bytes().len())
+    }
+}
+
 /// What became of a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
