@@ -128,6 +128,10 @@ impl Driver {
         if std::mem::take(&mut mail.abandon) {
             self.pipeline.abandon(now);
         }
+        for asks in mail.snapshots.drain(..) {
+            // Whoever asked may have stopped waiting.
+            let _waits = asks.send(self.pipeline.snapshot(now).into()).is_ok();
+        }
     }
 
     fn answered(&mut self, now: Moment, answered: Result<(Id, (RequestId, Answer)), JoinError>) {
@@ -154,6 +158,7 @@ impl Driver {
             self.ids.insert(task.id(), id);
         }
         self.tell();
+        self.measure();
     }
 
     fn tell(&mut self) {
@@ -173,7 +178,6 @@ impl Driver {
             }
         }
         self.inbox.record_bytes.store(self.pipeline.record_bytes(), Ordering::Relaxed);
-        self.measure();
     }
 
     fn measure(&mut self) {
@@ -233,5 +237,6 @@ impl Drop for Driver {
         self.read(&mut last);
         self.pipeline.abandon(self.now());
         self.tell();
+        self.measure();
     }
 }

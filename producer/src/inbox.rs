@@ -7,6 +7,7 @@ use shardflow_core::Record;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use crate::Snapshot;
 use crate::reserve::{Purse, Reserve};
 use crate::ticket::{Settle, Ticket, Tickets, Unheard};
 
@@ -35,6 +36,8 @@ pub(crate) struct Mail {
     bytes: usize,
     /// Flushes come after all puts that they wait for.
     pub(crate) flushes: Vec<oneshot::Sender<u64>>,
+    /// Who wants to know how things stand.
+    pub(crate) snapshots: Vec<oneshot::Sender<Snapshot>>,
     /// Everything that is not settled is to be given back.
     pub(crate) abandon: bool,
     /// The task is gone: nobody will read this any more.
@@ -106,6 +109,18 @@ impl Inbox {
             self.urgent.notify_one();
         }
         flushed
+    }
+
+    pub(crate) fn snapshot(&self) -> oneshot::Receiver<Snapshot> {
+        let (tell, told) = oneshot::channel();
+        let mut locked = self.lock();
+        // A task that has ended holds nothing; who asks hears of it by the other end.
+        if !locked.0.ended {
+            locked.0.snapshots.push(tell);
+            drop(locked);
+            self.urgent.notify_one();
+        }
+        told
     }
 
     pub(crate) fn abandon(&self) {

@@ -25,7 +25,7 @@
 //!
 //! **What it tells.** The KPL's metrics, under its names, through the [`metrics`](::metrics) facade: install a
 //! recorder before the first put. [A table](https://github.com/shardflow/shardflow/blob/main/docs/metrics.md) has them all.
-//! A `tracing` span of level debug for each request to the service.
+//! A `tracing` span of level debug for each request to the service. And [`Producer::snapshot`] for health checks.
 //!
 //! **What it will not do.** It creates no stream, and it does not keep the order of records by default; see
 //! [`Config::ordering`].
@@ -46,6 +46,7 @@ mod inbox;
 mod metrics;
 mod producer;
 mod reserve;
+mod snapshot;
 mod ticket;
 
 pub use config::{
@@ -62,4 +63,5 @@ pub use shardflow_core::{
     Attempt, Fate, HashKey, Invalid, PartitionKey, Record, RecordDistribution, SequenceNumber, ShardId,
     Stream, UnknownKey,
 };
+pub use snapshot::{ShardSnapshot, Snapshot};
 pub use ticket::{Receipt, Ticket};

@@ -15,7 +15,7 @@ use crate::driver::Driver;
 use crate::inbox::Inbox;
 use crate::reserve::Purse;
 use crate::ticket::Unheard;
-use crate::{Config, FlushError, PutError, Ticket};
+use crate::{Config, FlushError, PutError, Snapshot, Ticket};
 
 /// Writes to one stream. Cheap to clone; clones share buffer and connections.
 ///
@@ -141,6 +141,20 @@ impl Producer {
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
         self.0.inbox.reserve.held()
+    }
+
+    /// How things stand: what is held, how old it is, and which shards are slow. Empty before the first put and after the
+    /// producer has ended.
+    ///
+    /// The producer's task answers, so a runtime that is blocked does not: give it a time-out in a health check. It costs
+    /// a look at each shard and each Kinesis record that is held.
+    ///
+    /// Cancel safe: dropping the call only stops the waiting.
+    pub async fn snapshot(&self) -> Snapshot {
+        if self.0.task.get().is_none() {
+            return Snapshot::default();
+        }
+        self.0.inbox.snapshot().await.unwrap_or_default()
     }
 
     /// What can be said of a record before there is room for it.

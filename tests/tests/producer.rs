@@ -9,7 +9,7 @@ use shardflow_local::{Config as LocalConfig, Entries, Fault, Local, kinesis::Lim
 use shardflow_local::{Listen, Operation};
 use shardflow_producer::{
     BufferSize, Config, Fate, HashKey, Ordering, Producer, PutError, Receipt, Record, RecordError,
-    SharedBuffer, Ticket,
+    SharedBuffer, Snapshot, Ticket,
 };
 use shardflow_tests::clients::{NoCredentials, Place};
 use tokio::time::{Instant, timeout};
@@ -354,6 +354,7 @@ fn the_end_of_a_runtime_settles_what_its_producer_holds() {
     let error = other.block_on(ticket).unwrap_err();
     assert!(matches!(error, RecordError::Abandoned { .. }), "{error}");
     assert!(matches!(other.block_on(producer.put(record(2))), Err(PutError::Closed(_))));
+    assert_eq!(other.block_on(producer.snapshot()), Snapshot::default());
     other.block_on(producer.flush()).unwrap();
 }
 
@@ -411,6 +412,35 @@ async fn through_a_split_and_a_merge_every_record_is_delivered_inside_its_shard(
         }
     }
     assert_eq!(inside.len(), 4_000, "a KCL gets every one of them; {repeated} were sent again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_tells_what_is_held_and_which_shard_is_throttled() {
+    let local = local();
+    let producer = producer(&local, Config::default().aggregate(None));
+    assert_eq!(producer.snapshot().await, Snapshot::default());
+    let throttle = Fault::throttle_entries(Entries::WithKey("hot".into()));
+    let rule = local.control().on(Operation::PutRecords).then(throttle);
+    let hot = || Record::new("hot", "x").unwrap().explicit_hash_key(HashKey::MIN);
+    let cold = || Record::new("cold", "x").unwrap().explicit_hash_key(HashKey::MAX);
+    let tickets = [producer.put(hot()).await.unwrap(), producer.put(cold()).await.unwrap()];
+    let held = producer.snapshot().await;
+    assert_eq!((held.buffered_records, held.buffered_bytes), (2, producer.buffered_bytes()));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let slow = producer.snapshot().await;
+    assert_eq!(slow.buffered_records, 1);
+    assert!(slow.oldest.is_some_and(|age| age >= Duration::from_millis(500)), "{slow:?}");
+    let throttled: Vec<_> = slow.shards.iter().map(|shard| shard.throttled).collect();
+    assert_eq!(throttled, [true, false, false, false]);
+    let [shard, .., free] = &slow.shards[..] else { panic!("{slow:?}") };
+    assert_eq!(shard.shard_id, Some("shardId-000000000000".parse().unwrap()));
+    assert!(shard.share_allowed < 0.1 && free.share_allowed > 1.4, "{slow:?}");
+    rule.remove();
+    for ticket in tickets {
+        ticket.await.unwrap();
+    }
+    let done = producer.snapshot().await;
+    assert_eq!((done.buffered_records, done.buffered_bytes, done.oldest), (0, 0, None));
 }
 
 #[tokio::test(start_paused = true)]
