@@ -28,7 +28,8 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever the service answers, each record settles once, and bytes in are bytes settled and bytes held.
+    /// Whatever the service answers, each record settles once and is measured so, bytes in are bytes settled and
+    /// bytes held, and a snapshot tells of what is held.
     #[test]
     fn every_record_settles_once(
         steps in proptest::collection::vec(any_step(), 1..120),
@@ -41,16 +42,20 @@ proptest! {
             ordering,
             aggregate: Some(aggregate.try_into().unwrap()),
             requests_in_flight: 3,
+            measured: true,
             ..Settings::default()
         });
+        let mut accepted = Vec::new();
         let (mut tag, mut flushes, mut shards, mut first) = (0, 0, 1_u32, 0_u64);
         for step in steps {
             match step {
                 Step::Put(percent, size) => {
+                    accepted.push(talk.now);
                     talk.put_sized(tag, percent, size);
                     tag += 1;
                 }
                 Step::Keyless(size) => {
+                    accepted.push(talk.now);
                     talk.put_keyless(tag, size);
                     tag += 1;
                 }
@@ -98,6 +103,11 @@ proptest! {
             let in_flight: usize = talk.pipeline.flights.len();
             prop_assert!(in_flight <= 3);
             prop_assert_eq!(talk.pipeline.is_empty(), talk.settled.len() == tag as usize);
+            let held = (0..tag).filter(|tag| !talk.settled.contains_key(tag));
+            let oldest = held.clone().map(|tag| talk.now.since(accepted[tag as usize])).max();
+            let snapshot = talk.pipeline.snapshot(talk.now);
+            prop_assert_eq!(snapshot.records, held.count() as u64);
+            prop_assert_eq!(snapshot.oldest, oldest);
         }
         talk.sleep(40_000);
         while let Some((id, request)) = (!talk.asked.is_empty()).then(|| talk.asked.remove(0)) {
@@ -112,6 +122,11 @@ proptest! {
             }
         }
         prop_assert_eq!(talk.settled.len(), tag as usize);
+        let measured = std::iter::from_fn(|| talk.pipeline.poll_measure()).map(|measure| match measure {
+            Measure::Settled { retries, .. } => retries.iter().map(|(_, count)| count).sum(),
+            Measure::Request { .. } | Measure::Entry { .. } => 0,
+        });
+        prop_assert_eq!(measured.sum::<usize>(), tag as usize);
         prop_assert_eq!(talk.pipeline.held_bytes(), 0);
         prop_assert_eq!(talk.flushed.len(), flushes);
     }
