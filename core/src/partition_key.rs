@@ -1,6 +1,8 @@
 //! Partition keys, the text by which records are grouped.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -8,12 +10,42 @@ use bytes::Bytes;
 use crate::limits::PARTITION_KEY_CHARS;
 use crate::{HashKey, Invalid};
 
-/// A partition key: 1 to 256 Unicode characters. Cheap to clone; shares the memory it was read from.
+/// A partition key: 1 to 256 Unicode characters. Cheap to clone: up to 38 bytes, which a UUID has less than, it takes no
+/// memory of its own, and beyond that it shares what it was read from.
 ///
 /// Keys that come from a stream or out of an aggregate were written by others and are not checked again: they can be
 /// empty or longer.
-#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct PartitionKey(Bytes);
+#[derive(Clone)]
+pub struct PartitionKey(Text);
+
+#[derive(Clone)]
+enum Text {
+    Short { len: u8, bytes: [u8; Text::SHORT] },
+    Long(Bytes),
+}
+
+impl Text {
+    const SHORT: usize = 38;
+
+    fn short(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::SHORT];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        Some(Self::Short { len: u8::try_from(text.len()).ok()?, bytes })
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short { len, bytes } => &bytes[..usize::from(*len)],
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Bytes> for Text {
+    fn from(bytes: Bytes) -> Self {
+        Self::short(&bytes).unwrap_or(Self::Long(bytes))
+    }
+}
 
 impl PartitionKey {
     /// A key that cannot be wrong, since it is part of the program.
@@ -24,15 +56,15 @@ impl PartitionKey {
     #[must_use]
     pub fn from_static(key: &'static str) -> Self {
         check(key).expect("a key written into the program is 1 to 256 characters long");
-        Self(Bytes::from_static(key.as_bytes()))
+        Self(Bytes::from_static(key.as_bytes()).into())
     }
 
     /// A key as another writer left it, whatever its length. Bytes that are not UTF-8 are replaced, as the KCL does.
     #[must_use]
     pub fn as_written(bytes: Bytes) -> Self {
         match std::str::from_utf8(&bytes) {
-            Ok(_) => Self(bytes),
-            Err(_) => Self(String::from_utf8_lossy(&bytes).into_owned().into()),
+            Ok(_) => Self(bytes.into()),
+            Err(_) => Self(Bytes::from(String::from_utf8_lossy(&bytes).into_owned()).into()),
         }
     }
 
@@ -40,13 +72,13 @@ impl PartitionKey {
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "it cannot: every constructor checks")]
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("a key is checked to be UTF-8 where it is made")
+        std::str::from_utf8(self.0.as_bytes()).expect("a key is checked to be UTF-8 where it is made")
     }
 
     /// The key's bytes in UTF-8, which is what the service counts and hashes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_bytes()
     }
 
     /// The hash key that the service derives from it.
@@ -61,6 +93,32 @@ fn check(key: &str) -> Result<(), Invalid> {
     let fits =
         !key.is_empty() && (key.len() <= PARTITION_KEY_CHARS || key.chars().count() <= PARTITION_KEY_CHARS);
     if fits { Ok(()) } else { Err(Invalid::text("partition key", key, "1 to 256 Unicode characters")) }
+}
+
+impl PartialEq for PartitionKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for PartitionKey {}
+
+impl Hash for PartitionKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+impl Ord for PartitionKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl PartialOrd for PartitionKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl fmt::Debug for PartitionKey {
@@ -80,7 +138,8 @@ impl FromStr for PartitionKey {
 
     fn from_str(key: &str) -> Result<Self, Invalid> {
         check(key)?;
-        Ok(Self(Bytes::copy_from_slice(key.as_bytes())))
+        let short = Text::short(key.as_bytes());
+        Ok(Self(short.unwrap_or_else(|| Text::Long(Bytes::copy_from_slice(key.as_bytes())))))
     }
 }
 
@@ -97,7 +156,7 @@ impl TryFrom<String> for PartitionKey {
 
     fn try_from(key: String) -> Result<Self, Invalid> {
         check(&key)?;
-        Ok(Self(key.into()))
+        Ok(Self(Text::short(key.as_bytes()).unwrap_or_else(|| Text::Long(key.into()))))
     }
 }
 
@@ -112,6 +171,19 @@ mod tests {
         let error = "é".repeat(257).parse::<PartitionKey>().unwrap_err();
         assert_eq!(error.rule(), "1 to 256 Unicode characters");
         assert!(error.to_string().contains("of 257 characters"), "{error}");
+    }
+
+    #[test]
+    fn short_and_long_keys_are_the_same_however_they_were_made() {
+        for length in 1..=256 {
+            let text = "k".repeat(length);
+            let parsed: PartitionKey = text.parse().unwrap();
+            assert_eq!(parsed.as_str(), text);
+            assert_eq!(parsed, PartitionKey::try_from(text.clone()).unwrap());
+            assert_eq!(parsed, PartitionKey::as_written(text.into()));
+            assert!(parsed < PartitionKey::from_static("kl"), "in the order of their bytes");
+        }
+        assert_eq!(size_of::<PartitionKey>(), 40);
     }
 
     #[test]
