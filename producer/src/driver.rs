@@ -66,9 +66,8 @@ impl Driver {
     /// Runs until the last handle is dropped, which aborts it.
     pub(crate) async fn run(mut self) {
         loop {
-            let now = self.now();
             self.read_mail();
-            self.pipeline.handle_timeout(now);
+            self.pipeline.handle_timeout(self.now());
             self.drain();
             if self.wait().await {
                 self.napping = Some(Instant::now() + self.nap);
@@ -215,6 +214,7 @@ impl Driver {
     fn settle(&self, tag: Tag, outcome: Outcome) {
         self.free(std::iter::once(&tag));
         let error = match outcome {
+            // That is another event.
             Outcome::Delivered { .. } => return,
             Outcome::Expired { record, attempts } => {
                 RecordError::Expired { record, ttl: self.record_ttl, attempts }

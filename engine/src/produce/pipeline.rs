@@ -414,7 +414,7 @@ pub enum Event<T> {
     Settled {
         /// Whose it is.
         tag: T,
-        /// What became of it.
+        /// What became of it; not [`Outcome::Delivered`].
         outcome: Outcome,
     },
     /// All records accepted before a flush are settled.
