@@ -20,7 +20,7 @@ pub struct PartitionKey(Text);
 
 #[derive(Clone)]
 enum Text {
-    Short { len: u8, bytes: [u8; Text::SHORT] },
+    Short { len: u8, bytes: [u8; Self::SHORT] },
     Long(Bytes),
 }
 

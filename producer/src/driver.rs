@@ -202,6 +202,7 @@ impl Driver {
     fn free<'a>(&self, tags: impl Iterator<Item = &'a Tag>) {
         let (mut own, mut common) = (0, 0);
         for tag in tags {
+            tag.settle.fetch();
             match tag.purse {
                 Purse::Own => own += tag.cost as usize,
                 Purse::Common => common += tag.cost as usize,

@@ -1,6 +1,7 @@
 //! What an application holds of a record that was accepted.
 
 use std::fmt;
+use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -26,9 +27,14 @@ pub(crate) type Settled = Result<Receipt, Box<RecordError>>;
 /// Where the outcomes of some records in a row are left: one allocation for all of them.
 #[derive(Debug)]
 struct Block {
-    places: [Mutex<Place>; Self::PLACES],
+    places: [Line; Self::PLACES],
     unheard: Unheard,
 }
+
+/// A place has a cache line for itself: records that are settled together have put theirs everywhere.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Line(Mutex<Place>);
 
 #[derive(Debug)]
 enum Place {
@@ -46,7 +52,7 @@ impl Block {
 
     fn place(&self, place: usize) -> MutexGuard<'_, Place> {
         // Nothing panics while it holds the lock; and if it did, the place would still be whole.
-        self.places[place].lock().unwrap_or_else(PoisonError::into_inner)
+        self.places[place].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,7 +69,7 @@ impl Tickets {
     }
 
     fn block(unheard: Unheard) -> Arc<Block> {
-        Arc::new(Block { places: [const { Mutex::new(Place::Open(None)) }; Block::PLACES], unheard })
+        Arc::new(Block { places: [const { Line(Mutex::new(Place::Open(None))) }; Block::PLACES], unheard })
     }
 
     /// A new ticket, and the other end of it.
@@ -87,6 +93,13 @@ pub(crate) struct Settle {
 }
 
 impl Settle {
+    /// Begins to fetch what settling will touch. A lock waits for its cache line; reads of many lines go on at once.
+    pub(crate) fn fetch(&self) {
+        if let Some(block) = &self.block {
+            black_box((Arc::strong_count(block), block.places[self.place].0.is_poisoned()));
+        }
+    }
+
     pub(crate) fn settle(mut self, settled: Settled) {
         self.leave(Place::Settled(settled));
     }
@@ -220,6 +233,11 @@ mod tests {
         let heard = Arc::new(Mutex::new(0));
         let count = Arc::clone(&heard);
         (Unheard(Some(Arc::new(move |_| *count.lock().unwrap() += 1))), heard)
+    }
+
+    #[test]
+    fn a_place_is_one_cache_line() {
+        assert_eq!(size_of::<Line>(), 64);
     }
 
     #[tokio::test]

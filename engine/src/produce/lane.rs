@@ -8,7 +8,7 @@ use shardflow_core::{HashKeyRange, Record, ShardId};
 
 use super::held::Held;
 use super::limit::Limit;
-use super::pack::{Bundle, Entry, Packer};
+use super::pack::{Added, Bundle, Entry, Packer};
 use super::snapshot::ShardSnapshot;
 use crate::Moment;
 use crate::backoff::Backoff;
@@ -66,7 +66,7 @@ impl<T> Lane<T> {
         self.shard == other.shard && self.range == other.range && shards(self) == shards(other)
     }
 
-    /// Adds a record behind all others.
+    /// Adds a record behind all others. Tells whether that can change when something is to be sent.
     pub(super) fn push(
         &mut self,
         packer: &mut Packer<T>,
@@ -74,13 +74,18 @@ impl<T> Lane<T> {
         now: Moment,
         held: Held<T>,
         due: Moment,
-    ) {
+    ) -> bool {
         if !packer.packs(self.shard.as_ref()) {
             let entry = Packer::alone(held, due, self.shard.as_ref(), self.range);
             self.enqueue(entry, haste, now);
-        } else if let Some(full) = packer.add(&mut self.open, held, due) {
-            self.enqueue_full(packer, haste, now, full);
+            return true;
         }
+        match packer.add(&mut self.open, held, due) {
+            Added::Along => return false,
+            Added::Sooner => {}
+            Added::Full(full) => self.enqueue_full(packer, haste, now, full),
+        }
+        true
     }
 
     /// Whether it is packing something that takes this record too.
@@ -137,7 +142,7 @@ impl<T> Lane<T> {
         for held in records {
             if !packer.packs(self.shard.as_ref()) {
                 entries.push(Packer::alone(held, now, self.shard.as_ref(), self.range));
-            } else if let Some(full) = packer.add(&mut open, held, now) {
+            } else if let Added::Full(full) = packer.add(&mut open, held, now) {
                 entries.push(packer.close(full, self.shard.as_ref(), self.range));
             }
         }

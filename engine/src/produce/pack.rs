@@ -51,7 +51,7 @@ pub(super) struct Bundle<T> {
     /// written when the bundle is closed: one bundle after the other, not a little of a thousand by turns.
     at_most: usize,
     /// Holds all of the records, once it matters.
-    aggregator: Option<Aggregator>,
+    aggregator: Option<Box<Aggregator>>,
     records: Vec<Held<T>>,
     pub(super) oldest: Moment,
     pub(super) due: Moment,
@@ -67,6 +67,17 @@ impl<T> Bundle<T> {
     }
 }
 
+/// What adding a record has done to a bundle.
+#[derive(Debug)]
+pub(super) enum Added<T> {
+    /// Nothing else than that it holds one more.
+    Along,
+    /// It is there now, or must be sent sooner than before.
+    Sooner,
+    /// It was full and is to be closed; the record has opened another one.
+    Full(Bundle<T>),
+}
+
 /// Packs, and keeps the buffers of what has been packed for the next ones.
 #[derive(Debug)]
 pub(super) struct Packer<T> {
@@ -74,7 +85,11 @@ pub(super) struct Packer<T> {
     most_records: usize,
     /// Whether records may share an entry.
     pub(super) together: bool,
-    spare: Vec<Aggregator>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a lane has no more than its pointer, and there may be ten thousand lanes"
+    )]
+    spare: Vec<Box<Aggregator>>,
     spare_data: Vec<BytesMut>,
     spare_records: Vec<Vec<Held<T>>>,
 }
@@ -118,7 +133,7 @@ impl<T> Packer<T> {
     /// Writes the aggregate as far as it goes.
     fn aggregator<'a>(&mut self, bundle: &'a mut Bundle<T>, size: AggregateSize) -> &'a mut Aggregator {
         bundle.aggregator.get_or_insert_with(|| {
-            let mut aggregator = self.spare.pop().unwrap_or_else(|| Aggregator::new(size));
+            let mut aggregator = self.spare.pop().unwrap_or_else(|| Box::new(Aggregator::new(size)));
             aggregator.resize(size);
             for held in &bundle.records {
                 aggregator.try_push(&held.record).expect("it takes no more than it can at most");
@@ -142,21 +157,17 @@ impl<T> Packer<T> {
 
     /// Adds a record to the open bundle of a lane. If it does not fit, the bundle comes back to be closed, and the
     /// record opens a new one.
-    pub(super) fn add(
-        &mut self,
-        open: &mut Option<Bundle<T>>,
-        held: Held<T>,
-        due: Moment,
-    ) -> Option<Bundle<T>> {
+    pub(super) fn add(&mut self, open: &mut Option<Bundle<T>>, held: Held<T>, due: Moment) -> Added<T> {
         if let Some(open) = open
             && self.takes(open, &held.record)
         {
+            let sooner = due < open.due || held.accepted < open.oldest;
             open.oldest = held.accepted.min(open.oldest);
             open.due = due.min(open.due);
             open.records.push(held);
-            return None;
+            return if sooner { Added::Sooner } else { Added::Along };
         }
-        open.replace(self.open(held, due))
+        open.replace(self.open(held, due)).map_or(Added::Sooner, Added::Full)
     }
 
     /// A bundle of one record. It is open to others only if it fits into an aggregate at all.
@@ -210,7 +221,7 @@ impl<T> Packer<T> {
         self.together && self.size.is_some() && shard.is_some()
     }
 
-    fn keep(&mut self, aggregator: Aggregator) {
+    fn keep(&mut self, aggregator: Box<Aggregator>) {
         if self.spare.len() < self.most_spare() {
             self.spare.push(aggregator);
         }

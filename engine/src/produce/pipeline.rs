@@ -283,8 +283,9 @@ impl<T> Pipeline<T> {
 
     pub(super) fn push(&mut self, now: Moment, lane: usize, held: Held<T>, due: Moment) {
         let haste = self.haste();
-        self.lanes[lane].push(&mut self.packer, haste, now, held, due);
-        self.rewake(lane);
+        if self.lanes[lane].push(&mut self.packer, haste, now, held, due) {
+            self.rewake(lane);
+        }
     }
 
     pub(super) fn haste(&self) -> Haste {
