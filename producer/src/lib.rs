@@ -34,7 +34,8 @@
 //! The feature `properties` reads the KPL's configuration files.
 //!
 //! The SDK's client brings credentials, region, endpoint, proxy and TLS; retries of the SDK are switched off for it here,
-//! since the producer retries by itself.
+//! since the producer retries by itself. Which TLS that is, is the client's choice too: `aws-smithy-http-client` has ring and
+//! aws-lc by feature, and takes certificates of your own.
 #![forbid(unsafe_code)]
 
 mod body;
