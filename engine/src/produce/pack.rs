@@ -65,6 +65,17 @@ impl<T> Bundle<T> {
     pub(super) fn into_records(self) -> Vec<Held<T>> {
         self.records
     }
+
+    /// How large it can become, if it can hold more records.
+    fn open_to(&self, most_records: usize) -> Option<AggregateSize> {
+        self.size.filter(|_| self.records.len() < most_records)
+    }
+
+    /// What the aggregate takes at most with this record, if that is little enough. Once it is written its own size counts.
+    fn at_most_with(&self, record: &Record, size: AggregateSize) -> Option<usize> {
+        let at_most = self.at_most + Aggregator::addition_at_most(record, self.records.len());
+        (self.aggregator.is_none() && at_most <= size.bytes()).then_some(at_most)
+    }
 }
 
 /// What adding a record has done to a bundle.
@@ -125,9 +136,8 @@ impl<T> Packer<T> {
 
     /// Whether a bundle takes this record too.
     pub(super) fn has_room(&mut self, open: &mut Bundle<T>, record: &Record) -> bool {
-        let Some(size) = open.size.filter(|_| open.records.len() < self.most_records) else { return false };
-        let addition = Aggregator::addition_at_most(record, open.records.len());
-        open.at_most + addition <= size.bytes() || self.aggregator(open, size).has_room(record)
+        let Some(size) = open.open_to(self.most_records) else { return false };
+        open.at_most_with(record, size).is_some() || self.aggregator(open, size).has_room(record)
     }
 
     /// Writes the aggregate as far as it goes.
@@ -144,15 +154,12 @@ impl<T> Packer<T> {
 
     /// Whether the record was taken in without or with a look at how large the aggregate is.
     fn takes(&mut self, open: &mut Bundle<T>, record: &Record) -> bool {
-        let Some(size) = open.size.filter(|_| open.records.len() < self.most_records) else { return false };
-        if open.aggregator.is_none() {
-            let addition = Aggregator::addition_at_most(record, open.records.len());
-            if open.at_most + addition <= size.bytes() {
-                open.at_most += addition;
-                return true;
-            }
+        let Some(size) = open.open_to(self.most_records) else { return false };
+        match open.at_most_with(record, size) {
+            Some(at_most) => open.at_most = at_most,
+            None => return self.aggregator(open, size).try_push(record).is_ok(),
         }
-        self.aggregator(open, size).try_push(record).is_ok()
+        true
     }
 
     /// Adds a record to the open bundle of a lane. If it does not fit, the bundle comes back to be closed, and the
@@ -245,5 +252,41 @@ impl<T> Packer<T> {
 
     fn most_spare(&self) -> usize {
         self.size.map_or(0, |size| (Self::SPARE / size.bytes()).clamp(1, 4_096))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::produce::held::Trail;
+
+    fn held(key: &str, bytes: usize) -> Held<()> {
+        let record = Record::new(key, vec![0; bytes]).unwrap();
+        let (hash_key, trail) = (record.hash_key(), Trail::default());
+        Held { record, hash_key, tag: (), accepted: Moment::START, epoch: 0, trail }
+    }
+
+    /// Also when the aggregate had to be written to know it, and a smaller record comes then.
+    #[test]
+    fn there_is_room_for_what_is_taken_and_for_nothing_else() {
+        let size = Some(AggregateSize::try_from(600).unwrap());
+        let mut packer = Packer::new(&Settings { aggregate: size, ..Settings::default() });
+        let mut open = None;
+        let (mut written, mut full) = (0, 0);
+        for n in 0..2_000 {
+            let held = held(["the same key time and again", "k"][n / 7 % 2], [40, 1, 9, 90, 3][n % 5]);
+            let room = open.as_mut().is_some_and(|open| packer.has_room(open, &held.record));
+            let due = held.accepted;
+            match packer.add(&mut open, held, due) {
+                Added::Along => assert!(room, "{n}"),
+                Added::Sooner => assert_eq!(n, 0),
+                Added::Full(_) => {
+                    assert!(!room, "{n}");
+                    full += 1;
+                }
+            }
+            written += usize::from(open.as_ref().is_some_and(|open| open.aggregator.is_some()));
+        }
+        assert!(written > 100 && full > 50, "{written} {full}");
     }
 }
