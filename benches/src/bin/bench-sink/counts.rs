@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use shardflow_benches::Usage;
 
 /// A number that only grows, until it is reset.
@@ -49,52 +49,29 @@ pub(crate) struct Counts {
 
 impl Counts {
     pub(crate) fn tell(&self) -> io::Result<Value> {
-        Ok(json!({
-            "connections": self.connections.get(),
-            "requests": self.requests.get(),
-            "body_bytes": self.body_bytes.get(),
-            "kinesis_records": self.kinesis_records.get(),
-            "user_records": self.user_records.get(),
-            "user_bytes": self.user_bytes.get(),
-            "key_sum": self.key_sum.get(),
-            "damaged": self.damaged.get(),
-            "sampled": self.sampled.get(),
-            "misrouted": self.misrouted.get(),
-            "unreadable": self.unreadable.get(),
-            "other_calls": self.other_calls.get(),
-            "sink_cpu_s": Usage::now()?.cpu_seconds,
-        }))
+        let counts = self.all().into_iter().map(|(name, count)| (name.to_owned(), count.get().into()));
+        let used = ("sink_cpu_s".to_owned(), Usage::now()?.cpu_seconds.into());
+        Ok(Value::Object(counts.chain([used]).collect()))
     }
 
     pub(crate) fn reset(&self) {
-        let Self {
-            connections,
-            requests,
-            body_bytes,
-            kinesis_records,
-            user_records,
-            user_bytes,
-            key_sum,
-            damaged,
-            sampled,
-            misrouted,
-            unreadable,
-            other_calls,
-        } = self;
-        let all = [
-            connections,
-            requests,
-            body_bytes,
-            kinesis_records,
-            user_records,
-            user_bytes,
-            key_sum,
-            damaged,
-            sampled,
-            misrouted,
-            unreadable,
-            other_calls,
-        ];
-        all.into_iter().for_each(|count| count.0.store(0, Ordering::Relaxed));
+        self.all().into_iter().for_each(|(_, count)| count.0.store(0, Ordering::Relaxed));
+    }
+
+    fn all(&self) -> [(&'static str, &Count); 12] {
+        [
+            ("connections", &self.connections),
+            ("requests", &self.requests),
+            ("body_bytes", &self.body_bytes),
+            ("kinesis_records", &self.kinesis_records),
+            ("user_records", &self.user_records),
+            ("user_bytes", &self.user_bytes),
+            ("key_sum", &self.key_sum),
+            ("damaged", &self.damaged),
+            ("sampled", &self.sampled),
+            ("misrouted", &self.misrouted),
+            ("unreadable", &self.unreadable),
+            ("other_calls", &self.other_calls),
+        ]
     }
 }
