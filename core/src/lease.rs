@@ -7,13 +7,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Checkpoint, HashKeyRange, Invalid, ShardId};
+use crate::{Checkpoint, HashKeyRange, Invalid, ShardId, StreamIdentifier, Throughput};
 
-/// The name of a lease: the shard's id, as long as one application reads one stream. Cheap to clone.
+/// The name of a lease: the shard's id, behind its stream's where one application reads several. Cheap to clone.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct LeaseKey(Arc<str>);
 
 impl LeaseKey {
+    /// The lease of a shard, of a stream if there are several.
+    #[must_use]
+    pub fn of(stream: Option<&StreamIdentifier>, shard: &ShardId) -> Self {
+        match stream {
+            Some(stream) => Self(format!("{stream}:{shard}").into()),
+            None => Self::from(shard),
+        }
+    }
+
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -75,6 +84,8 @@ impl FromStr for WorkerId {
 pub struct LeaseRow {
     /// The row's key.
     pub key: LeaseKey,
+    /// The stream of the shard, where one application reads several.
+    pub stream: Option<StreamIdentifier>,
     /// The shard that it is about.
     pub shard_id: ShardId,
     /// Who has it or, while `checkpoint_owner` is set, who is about to get it.
@@ -95,6 +106,8 @@ pub struct LeaseRow {
     pub children: BTreeSet<ShardId>,
     /// The hash keys that the shard owns.
     pub hash_key_range: Option<HashKeyRange>,
+    /// What its holder has measured that it brings.
+    pub throughput: Option<Throughput>,
 }
 
 impl LeaseRow {
@@ -103,6 +116,7 @@ impl LeaseRow {
     pub fn new(shard_id: ShardId, checkpoint: Checkpoint) -> Self {
         Self {
             key: LeaseKey::from(&shard_id),
+            stream: None,
             shard_id,
             owner: None,
             checkpoint_owner: None,
@@ -113,7 +127,22 @@ impl LeaseRow {
             parents: BTreeSet::new(),
             children: BTreeSet::new(),
             hash_key_range: None,
+            throughput: None,
         }
+    }
+
+    /// The same lease for a shard of one of several streams.
+    #[must_use]
+    pub fn of_stream(mut self, stream: Option<StreamIdentifier>) -> Self {
+        self.key = LeaseKey::of(stream.as_ref(), &self.shard_id);
+        self.stream = stream;
+        self
+    }
+
+    /// The lease of another shard of the same stream.
+    #[must_use]
+    pub fn sibling(&self, shard: &ShardId) -> LeaseKey {
+        LeaseKey::of(self.stream.as_ref(), shard)
     }
 
     /// Who may renew it and write checkpoints: the one who still has it during a handoff, the owner otherwise.
@@ -152,6 +181,8 @@ pub enum LeaseChange {
         counter: u64,
         /// Whether the holder knows that it is handing the lease over.
         handing_over: bool,
+        /// What the shard brings, if that was measured.
+        throughput: Option<Throughput>,
     },
     /// Stores how far the shard has been processed; drops a prepared checkpoint.
     Checkpoint {
@@ -194,6 +225,19 @@ pub enum LeaseChange {
         /// The checkpoint owner that it must have.
         checkpoint_owner: Option<WorkerId>,
     },
+    /// Sets how far the shard has been processed, whoever has it: it is nobody's afterwards, and whoever gets it next
+    /// begins there.
+    Rewind {
+        /// The counter that the row must have.
+        counter: u64,
+        /// Where it is to be read from.
+        checkpoint: Checkpoint,
+    },
+    /// Notes the hash keys that the shard owns, where an old KCL did not. Changes no counter, so it fences nobody.
+    HashKeys {
+        /// The hash keys.
+        range: HashKeyRange,
+    },
     /// Notes the shards that came from this one. Changes no counter, so it fences nobody.
     Children {
         /// The shards.
@@ -209,10 +253,10 @@ impl LeaseChange {
     pub fn apply_to(&self, row: &LeaseRow) -> Option<LeaseRow> {
         let mut row = row.clone();
         let holds = match self {
-            Self::Renew { counter, handing_over } => {
+            Self::Renew { counter, handing_over, .. } => {
                 row.counter == *counter && (*handing_over || row.checkpoint_owner.is_none())
             }
-            Self::Checkpoint { counter, .. } => row.counter == *counter,
+            Self::Checkpoint { counter, .. } | Self::Rewind { counter, .. } => row.counter == *counter,
             Self::Take { counter, owner, checkpoint_owner, .. } => {
                 row.counter == *counter && row.owner == *owner && row.checkpoint_owner == *checkpoint_owner
             }
@@ -222,13 +266,16 @@ impl LeaseChange {
             Self::Assign { owner, checkpoint_owner, .. } | Self::Evict { owner, checkpoint_owner } => {
                 row.owner == *owner && row.checkpoint_owner == *checkpoint_owner
             }
-            Self::Children { .. } => true,
+            Self::HashKeys { .. } | Self::Children { .. } => true,
         };
         if !holds {
             return None;
         }
         match self {
-            Self::Renew { .. } => row.counter += 1,
+            Self::Renew { throughput, .. } => {
+                row.counter += 1;
+                row.throughput = throughput.or(row.throughput);
+            }
             Self::Checkpoint { checkpoint, .. } => {
                 row.counter += 1;
                 row.owner_switches = 0;
@@ -251,6 +298,15 @@ impl LeaseChange {
                     row.owner = None;
                 }
             }
+            Self::Rewind { checkpoint, .. } => {
+                row.counter += 1;
+                row.owner_switches = 0;
+                row.checkpoint = checkpoint.clone();
+                row.pending = None;
+                row.owner = None;
+                row.checkpoint_owner = None;
+            }
+            Self::HashKeys { range } => row.hash_key_range = Some(*range),
             Self::Children { children } => row.children.clone_from(children),
         }
         Some(row)
@@ -269,6 +325,8 @@ impl LeaseChange {
             | Self::Checkpoint { .. }
             | Self::StartHandoff { .. }
             | Self::Evict { .. }
+            | Self::Rewind { .. }
+            | Self::HashKeys { .. }
             | Self::Children { .. } => false,
         }
     }
@@ -309,7 +367,7 @@ mod tests {
                 checkpoint_owner: None,
             };
             for change in [
-                LeaseChange::Renew { counter, handing_over: false },
+                LeaseChange::Renew { counter, handing_over: false, throughput: None },
                 LeaseChange::Checkpoint { counter, checkpoint: checkpoint.clone() },
                 take,
             ] {
@@ -326,8 +384,12 @@ mod tests {
         assert_eq!((row.holder(), row.owner.as_ref(), row.counter), (Some(&a), Some(&b), 5));
         assert_eq!(start.apply_to(&row), None, "it has begun already");
         // The holder finds out by a renewal that is refused, and goes on knowingly.
-        assert_eq!(LeaseChange::Renew { counter: 5, handing_over: false }.apply_to(&row), None);
-        let row = LeaseChange::Renew { counter: 5, handing_over: true }.apply_to(&row).unwrap();
+        assert_eq!(
+            LeaseChange::Renew { counter: 5, handing_over: false, throughput: None }.apply_to(&row),
+            None
+        );
+        let row =
+            LeaseChange::Renew { counter: 5, handing_over: true, throughput: None }.apply_to(&row).unwrap();
         let checkpoint = Checkpoint::at("7".parse().unwrap(), 0);
         let row = LeaseChange::Checkpoint { counter: 6, checkpoint }.apply_to(&row).unwrap();
         let finish = LeaseChange::Assign { to: b.clone(), owner: Some(b.clone()), checkpoint_owner: Some(a) };

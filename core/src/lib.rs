@@ -30,7 +30,9 @@
 pub mod aggregation;
 mod attempt;
 mod checkpoint;
+mod fleet;
 mod hash_key;
+mod identifier;
 mod invalid;
 mod lease;
 pub mod limits;
@@ -43,7 +45,9 @@ mod stream;
 
 pub use attempt::{Attempt, Fate};
 pub use checkpoint::Checkpoint;
+pub use fleet::{ClientVersion, LeaderLock, LockChange, LockHeld, Member, Throughput, Utilisation, View};
 pub use hash_key::{HashKey, HashKeyRange};
+pub use identifier::StreamIdentifier;
 pub use invalid::{Invalid, UnknownKey};
 pub use lease::{LeaseChange, LeaseKey, LeaseRow, PendingCheckpoint, WorkerId};
 pub use partition_key::PartitionKey;

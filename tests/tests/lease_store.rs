@@ -31,7 +31,7 @@ fn change(rng: &mut Rng, row: &LeaseRow) -> LeaseChange {
     let owner = if rng.u8(..8) == 0 { Some(worker(rng)) } else { row.owner.clone() };
     let checkpoint_owner = if rng.u8(..8) == 0 { None } else { row.checkpoint_owner.clone() };
     match rng.u8(..8) {
-        0 => LeaseChange::Renew { counter, handing_over: rng.bool() },
+        0 => LeaseChange::Renew { counter, handing_over: rng.bool(), throughput: None },
         1 => LeaseChange::Checkpoint { counter, checkpoint: checkpoint(rng) },
         2 | 3 => LeaseChange::Take { worker: worker(rng), counter, owner, checkpoint_owner },
         4 => LeaseChange::StartHandoff { from: owner.unwrap_or_else(|| worker(rng)), to: worker(rng) },

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use shardflow_core::{LeaseChange, WorkerId};
+use shardflow_core::{Checkpoint, LeaseChange, WorkerId};
 
 /// One UpdateItem: what it changes, on which condition.
 #[derive(Debug)]
@@ -17,22 +17,18 @@ impl Expression {
     pub(super) fn of(change: &LeaseChange) -> Self {
         let mut parts = Parts::default();
         match change {
-            LeaseChange::Renew { counter, handing_over } => {
+            LeaseChange::Renew { counter, handing_over, throughput } => {
                 parts.expect_counter(*counter);
+                if let Some(throughput) = throughput {
+                    parts.set("throughputKBps", AttributeValue::N(throughput.to_string()));
+                }
                 if !handing_over {
                     parts.conditions.push("attribute_not_exists(checkpointOwner)".into());
                 }
             }
             LeaseChange::Checkpoint { counter, checkpoint } => {
                 parts.expect_counter(*counter);
-                parts.set("checkpoint", AttributeValue::S(checkpoint.as_str().to_owned()));
-                parts.set("checkpointSubSequenceNumber", number(checkpoint.sub_sequence_number()));
-                parts.set("ownerSwitchesSinceCheckpoint", number(0));
-                parts.remove.extend([
-                    "pendingCheckpoint",
-                    "pendingCheckpointSubSequenceNumber",
-                    "pendingCheckpointState",
-                ]);
+                parts.checkpoint(checkpoint);
             }
             LeaseChange::Take { worker, counter, owner, checkpoint_owner } => {
                 parts.expect_counter(*counter);
@@ -56,6 +52,15 @@ impl Expression {
                     parts.remove.push("leaseOwner");
                 }
                 parts.add("leaseCounter");
+            }
+            LeaseChange::Rewind { counter, checkpoint } => {
+                parts.expect_counter(*counter);
+                parts.checkpoint(checkpoint);
+                parts.remove.extend(["checkpointOwner", "leaseOwner"]);
+            }
+            LeaseChange::HashKeys { range } => {
+                parts.set("startingHashKey", AttributeValue::S(range.start().to_string()));
+                parts.set("endingHashKey", AttributeValue::S(range.end().to_string()));
             }
             LeaseChange::Children { children } => {
                 let children = children.iter().map(ToString::to_string).collect();
@@ -95,6 +100,18 @@ impl Parts {
         self.conditions.push("leaseCounter = :expected".into());
         self.values.insert(":expected".into(), number(counter));
         self.set("leaseCounter", number(counter + 1));
+    }
+
+    /// A checkpoint drops what was prepared.
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) {
+        self.set("checkpoint", AttributeValue::S(checkpoint.as_str().to_owned()));
+        self.set("checkpointSubSequenceNumber", number(checkpoint.sub_sequence_number()));
+        self.set("ownerSwitchesSinceCheckpoint", number(0));
+        self.remove.extend([
+            "pendingCheckpoint",
+            "pendingCheckpointSubSequenceNumber",
+            "pendingCheckpointState",
+        ]);
     }
 
     fn expect_owners(&mut self, owner: Option<&WorkerId>, checkpoint_owner: Option<&WorkerId>) {
@@ -138,7 +155,6 @@ impl Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shardflow_core::Checkpoint;
 
     fn worker(name: &str) -> WorkerId {
         name.parse().unwrap()
@@ -146,7 +162,8 @@ mod tests {
 
     #[test]
     fn a_renewal_is_the_kcls() {
-        let renewal = Expression::of(&LeaseChange::Renew { counter: 7, handing_over: false });
+        let renewal =
+            Expression::of(&LeaseChange::Renew { counter: 7, handing_over: false, throughput: None });
         assert_eq!(renewal.update, "SET leaseCounter = :leaseCounter");
         assert_eq!(
             renewal.condition,
@@ -154,7 +171,8 @@ mod tests {
         );
         assert_eq!(renewal.values[":expected"], number(7));
         assert_eq!(renewal.values[":leaseCounter"], number(8));
-        let knowing = Expression::of(&LeaseChange::Renew { counter: 7, handing_over: true });
+        let knowing =
+            Expression::of(&LeaseChange::Renew { counter: 7, handing_over: true, throughput: None });
         assert_eq!(knowing.condition, "leaseCounter = :expected AND attribute_exists(leaseKey)");
     }
 

@@ -256,7 +256,7 @@ impl Coordinator {
             .cloned()
             .collect();
         for row in mine {
-            let change = LeaseChange::Renew { counter: row.counter, handing_over: false };
+            let change = LeaseChange::Renew { counter: row.counter, handing_over: false, throughput: None };
             self.take(now, row, change);
         }
     }

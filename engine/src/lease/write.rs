@@ -58,7 +58,11 @@ impl Coordinator {
                 Pending::Checkpoint { checkpoint, .. } => {
                     LeaseChange::Checkpoint { counter, checkpoint: checkpoint.clone() }
                 }
-                _ => LeaseChange::Renew { counter, handing_over: held.handing_over.is_some() },
+                _ => LeaseChange::Renew {
+                    counter,
+                    handing_over: held.handing_over.is_some(),
+                    throughput: None,
+                },
             };
             due.push((pending, Request::Write { key: key.clone(), change }));
         }
