@@ -29,6 +29,9 @@ pub struct Member {
     pub worker: WorkerId,
     /// When it wrote the row, by its own clock, in seconds since 1970. The KCL's `lut`.
     pub updated: u64,
+    /// Which run of a Shardflow worker it is: of two that have the same name, the later one has the greater text. Java
+    /// workers have none, and do not look at it.
+    pub instance: Option<String>,
     /// How busy it is, by the KCL's name of the metric (`C` for the processor). May be empty.
     pub metrics: BTreeMap<String, Utilisation>,
 }
@@ -37,7 +40,7 @@ impl Member {
     /// A worker that tells nothing of itself but that it lives.
     #[must_use]
     pub fn new(worker: WorkerId, updated: u64) -> Self {
-        Self { worker, updated, metrics: BTreeMap::new() }
+        Self { worker, updated, instance: None, metrics: BTreeMap::new() }
     }
 }
 

@@ -33,6 +33,7 @@
 mod backoff;
 pub mod consume;
 mod failure;
+mod leader;
 pub mod lease;
 mod moment;
 pub mod produce;

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use fastrand::Rng;
-use shardflow_core::{Checkpoint, LeaseChange, LeaseKey, LeaseRow, Shard, ShardId, WorkerId};
+use shardflow_core::{Checkpoint, LeaseChange, LeaseKey, LeaseRow, Shard, ShardId, View, WorkerId};
 
 use super::Settings;
-use super::choose::{Choice, choose};
+use super::admission::Admission;
 use super::held::{Held, Tenure};
+use super::messages::{Answer, CheckpointId, Event, NotWritten, Pending, Request};
+use super::report::Report;
 use super::sighting::Sightings;
 use super::start::Start;
+use crate::leader::{Lock, Members, Written};
 use crate::request::RequestIds;
-use crate::shards::ShardFilter;
 use crate::{Failure, Moment, RequestId};
 
 /// Everything that one worker decides about leases.
@@ -27,6 +29,10 @@ pub struct Coordinator {
     /// Ended shards whose children are being entered into the table.
     pub(super) families: BTreeMap<LeaseKey, Family>,
     pub(super) seen: Sightings,
+    pub(super) members: Members,
+    pub(super) lock: Lock,
+    pub(super) report: Report,
+    pub(super) admission: Admission,
     pub(super) start: Start,
     /// Whether it has been through with the start once.
     pub(super) started: bool,
@@ -34,8 +40,17 @@ pub struct Coordinator {
     pub(super) missing_since: Option<Moment>,
     pub(super) pending: BTreeMap<RequestId, Pending>,
     pub(super) next_look: Moment,
+    /// When the table is scanned again. Looks in between ask the index.
+    pub(super) next_scan: Moment,
+    pub(super) next_tidying: Moment,
+    /// The time by the wall, at the last look.
+    pub(super) wall: u64,
+    /// The longest that a write has taken lately.
+    pub(super) slowest: Duration,
     pub(super) tenures: u64,
-    pub(super) stopping: bool,
+    /// Since when it shuts down.
+    pub(super) stopping: Option<Moment>,
+    pub(super) led: bool,
     pub(super) ids: RequestIds,
     pub(super) requests: VecDeque<(RequestId, Request)>,
     pub(super) events: VecDeque<Event>,
@@ -44,28 +59,39 @@ pub struct Coordinator {
 impl Coordinator {
     /// Pause before a failed request is tried again.
     pub(super) const PAUSE: Duration = Duration::from_millis(200);
+    /// Time between looks while a lease is known to be on its way.
+    pub(super) const EAGER: Duration = Duration::from_millis(500);
 
     /// A worker without leases, which looks at the table at once. The seed spreads workers that start together.
     #[must_use]
     pub fn new(me: WorkerId, settings: Settings, seed: u64, now: Moment) -> Self {
         let mut this = Self {
-            me,
-            settings,
+            lock: Lock::new(me.clone(), settings.lock_lasts),
+            report: Report::default(),
             rng: Rng::with_seed(seed),
             held: BTreeMap::new(),
             leaving: BTreeMap::new(),
             families: BTreeMap::new(),
             seen: Sightings::default(),
+            members: Members::default(),
+            admission: Admission::Unknown,
             start: Start::Looking,
             started: false,
             missing_since: None,
             pending: BTreeMap::new(),
             next_look: now,
+            next_scan: now,
+            next_tidying: now.after(settings.tidy_every),
+            wall: 0,
+            slowest: Duration::ZERO,
             tenures: 0,
-            stopping: false,
+            stopping: None,
+            led: false,
             ids: RequestIds::default(),
             requests: VecDeque::new(),
             events: VecDeque::new(),
+            me,
+            settings,
         };
         this.handle_timeout(now);
         this
@@ -92,17 +118,27 @@ impl Coordinator {
         }
     }
 
+    /// The handler was given so many bytes. What a shard brings is told to the leader with the renewals of its lease.
+    pub fn delivered(&mut self, key: &LeaseKey, tenure: Tenure, bytes: u64) {
+        if let Some(held) = self.held.get_mut(key).filter(|held| held.tenure == tenure) {
+            held.delivered = held.delivered.saturating_add(bytes);
+        }
+    }
+
     /// A shard has been read to its end: enters its children, which are read from their beginning.
     /// [`Event::ChildrenEntered`] or [`Event::ChildrenMustWait`] follows.
     pub fn enter_children(&mut self, now: Moment, key: &LeaseKey, tenure: Tenure, children: Vec<Shard>) {
-        if self.held.get(key).is_some_and(|held| held.tenure == tenure) {
-            let ids = children.iter().map(|child| child.id.clone()).collect();
-            let rows =
-                children.iter().map(|child| crate::shards::lease(child, Checkpoint::TrimHorizon)).collect();
-            self.families.insert(key.clone(), Family { tenure, rows, ids, alone: false, retry: Some(now) });
-            self.advance_families(now);
-        } else {
-            self.events.push_back(Event::ChildrenMustWait { key: key.clone(), tenure });
+        match self.held.get(key).filter(|held| held.tenure == tenure) {
+            Some(parent) => {
+                let stream = parent.row.stream.clone();
+                let ids = children.iter().map(|child| child.id.clone()).collect();
+                let row = |child| crate::shards::lease(child, Checkpoint::TrimHorizon);
+                let rows = children.iter().map(|child| row(child).of_stream(stream.clone())).collect();
+                let family = Family { tenure, rows, ids, alone: false, retry: Some(now) };
+                self.families.insert(key.clone(), family);
+                self.advance_families(now);
+            }
+            None => self.events.push_back(Event::ChildrenMustWait { key: key.clone(), tenure }),
         }
     }
 
@@ -114,12 +150,6 @@ impl Coordinator {
             held.leaving = true;
             self.leave_ready(now);
         }
-    }
-
-    /// Stops taking leases. Those that are held are kept until each is left.
-    pub fn shut_down(&mut self, now: Moment) {
-        self.stopping = true;
-        self.expire(now);
     }
 
     /// Looks at the table now, since something has happened that may have freed a lease.
@@ -134,15 +164,14 @@ impl Coordinator {
     pub fn handle_timeout(&mut self, now: Moment) {
         self.expire(now);
         self.write_due(now);
+        self.let_go_in_time(now);
         self.leave_ready(now);
         self.retry_leaving(now);
         self.advance_families(now);
         self.advance_start(now);
-        if now >= self.next_look && !self.stopping && !self.is_looking() {
-            let spread = 0.9 + 0.2 * self.rng.f64();
-            self.next_look = now.after(self.settings.scan_every.mul_f64(spread));
-            self.send(Pending::Look, Request::List);
-        }
+        self.report_in_time(now);
+        self.compete(now);
+        self.look_in_time(now);
     }
 
     /// The table or the stream answered.
@@ -150,13 +179,18 @@ impl Coordinator {
         let Some(pending) = self.pending.remove(&id) else { return };
         self.expire(now);
         match (pending, answer) {
-            (Pending::Look, Answer::Rows(rows)) => self.looked(now, rows),
+            (Pending::Look, Answer::View { view, wall }) => self.looked(now, *view, wall),
             (Pending::Look, answer) => self.look_failed(now, answer),
+            (Pending::Assigned, answer) => self.keys_found(answer),
+            (Pending::Found, answer) => self.row_found(now, answer),
             (Pending::Shards, answer) => self.shards_listed(now, answer),
             (Pending::Relatives { key, tenure, missing }, answer) => {
                 self.relatives_listed(now, &key, tenure, &missing, answer);
             }
-            (Pending::Create { family }, answer) => self.created(now, family, answer),
+            (Pending::Create, answer) => self.created(now, answer),
+            (Pending::CreateChild { key, tenure, row, sent }, answer) => {
+                self.child_created(now, &key, tenure, *row, sent, answer);
+            }
             (Pending::Children { key, tenure }, answer) => self.children_noted(now, &key, tenure, answer),
             (Pending::Renew { key, tenure, counter, sent }, answer) => {
                 self.written(now, &key, tenure, counter, sent, None, answer);
@@ -167,9 +201,26 @@ impl Coordinator {
             (Pending::Take { before, change, sent }, answer) => {
                 self.took(now, &before, &change, sent, answer);
             }
-            // Whether it was granted shows in the row.
-            (Pending::Ask, _) => {}
+            (Pending::Offer { key, tenure, to }, answer) => self.offered(now, &key, tenure, to, answer),
             (Pending::Leave { key }, answer) => self.left(now, &key, answer),
+            (Pending::Report, answer) => self.report.answered(now, &answer, self.settings.report_every),
+            (Pending::Lock { change, sent }, answer) => {
+                let written = match answer {
+                    Answer::Written => Written::Yes,
+                    Answer::Conflict(_) => Written::No,
+                    _ => Written::Unknown,
+                };
+                self.lock.answered(now, &change, sent, written);
+                // Whoever leads decides at once, and whoever does not wants to know who does.
+                self.next_look = self.next_look.min(match written {
+                    Written::Yes if self.led => self.next_look,
+                    Written::Yes | Written::No => now,
+                    Written::Unknown => now.after(Self::EAGER),
+                });
+            }
+            (Pending::Claim, answer) => self.claimed(now, answer),
+            // Whether it was carried out shows at the next look, and does not matter to one that goes.
+            (Pending::Direct { .. } | Pending::Tidy | Pending::Forget, _) => {}
         }
         self.handle_timeout(now);
     }
@@ -189,11 +240,16 @@ impl Coordinator {
     /// When `handle_timeout` must be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Moment> {
-        let look = (!self.stopping && !self.is_looking()).then_some(self.next_look);
+        let goes_on = self.stopping.is_none();
+        let look = (goes_on && !self.is_looking()).then_some(self.next_look);
         let held = self.held.values().flat_map(|held| self.wakes(held)).min();
         let leaving = self.leaving.values().filter_map(|leaving| leaving.retry).min();
         let families = self.families.values().filter_map(|family| family.retry).min();
-        [look, held, leaving, families, self.start.retry()].into_iter().flatten().min()
+        let admitted = goes_on && self.admission.is_granted();
+        let report = admitted.then(|| self.report.wakes()).flatten();
+        let lock = (admitted && self.settings.may_lead).then(|| self.lock.wakes()).flatten();
+        let offers = self.offers_end();
+        [look, held, leaving, families, report, lock, offers, self.start.retry()].into_iter().flatten().min()
     }
 
     // What is so.
@@ -209,111 +265,88 @@ impl Coordinator {
         self.held.iter().map(|(key, held)| (key, held.tenure))
     }
 
+    /// The leases that it has and that wait for their parents to be done, by any worker.
+    pub fn waiting(&self) -> impl Iterator<Item = &LeaseRow> {
+        self.held.values().filter(|held| held.waiting).map(|held| &held.row)
+    }
+
+    /// Whether this worker leads.
+    #[must_use]
+    pub fn leads(&self, now: Moment) -> bool {
+        self.lock.leads(now)
+    }
+
     /// Whether it has seen the table and made sure that every shard has a lease.
     #[must_use]
     pub fn has_started(&self) -> bool {
         self.started
     }
 
-    /// Whether nothing is held and nothing under way that gives a lease up.
+    /// Whether nothing is held and nothing under way that gives something up.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.held.is_empty() && self.leaving.is_empty()
+        let goes = |pending: &Pending| {
+            matches!(pending, Pending::Forget | Pending::Take { .. } | Pending::CreateChild { .. })
+                || matches!(pending, Pending::Lock { .. })
+        };
+        self.held.is_empty() && self.leaving.is_empty() && !self.pending.values().any(goes)
     }
 
     // Looking at the table.
 
-    fn is_looking(&self) -> bool {
-        self.pending.values().any(|pending| matches!(pending, Pending::Look))
+    pub(super) fn is_looking(&self) -> bool {
+        self.pending.values().any(|pending| matches!(pending, Pending::Look | Pending::Assigned))
     }
 
-    fn looked(&mut self, now: Moment, rows: Vec<LeaseRow>) {
-        self.seen.look(now, rows);
-        self.begin_start(now);
-        if self.stopping {
+    fn look_in_time(&mut self, now: Moment) {
+        if now < self.next_look || self.stopping.is_some() || self.is_looking() {
             return;
         }
+        let spread = 0.95 + 0.1 * self.rng.f64();
+        self.next_look = now.after(self.settings.look_every.mul_f64(spread));
+        if now < self.next_scan && self.started {
+            self.send(Pending::Assigned, Request::Assigned);
+        } else {
+            self.send(Pending::Look, Request::Look);
+        }
+    }
+
+    fn looked(&mut self, now: Moment, view: View, wall: u64) {
+        let View { leases, members, lock, version, .. } = view;
+        self.wall = wall;
+        self.next_scan = now;
+        if let Some(pages) = u32::try_from(leases.len() / Settings::PAGE).ok().filter(|pages| *pages > 0) {
+            self.next_scan = now.after(self.settings.look_every * pages);
+        }
+        if let Some(duplicate) = self.report.look(now, wall, self.rng.u64(..), &self.me, &members) {
+            self.events.push_back(Event::Unable(duplicate));
+            return;
+        }
+        for (worker, ahead) in self.members.look(now, wall, members) {
+            // Half of what makes a KCL leader take it for dead.
+            if ahead.unsigned_abs() >= Members::SILENT.as_secs() / 2 && self.report.tell_skew(&worker) {
+                self.events.push_back(Event::ClockSkew { worker, ahead });
+            }
+        }
+        for worker in self.seen.look(now, leases, &mut self.rng) {
+            self.members.renewed(now, &worker);
+        }
+        if !self.admit(now, version.as_ref()) {
+            return;
+        }
+        self.note_failures(now);
+        self.lock.look(now, lock.as_ref());
+        self.begin_start(now);
+        if self.stopping.is_some() {
+            return;
+        }
+        self.notice_handoffs(now);
+        self.doubt(now);
+        self.tell_ready();
         self.take_up_again(now);
-        for choice in choose(&self.me, &self.seen, now, &self.settings, &mut self.rng) {
-            self.go_for(now, choice);
-        }
+        self.lead(now);
+        self.take_what_nobody_keeps(now);
         self.look_again_in_time(now);
-    }
-
-    /// Rows that name this worker, although it does not hold them: a former life's, a handoff's end, or a take whose
-    /// answer was lost. Renewing proves that they still are ours.
-    fn take_up_again(&mut self, now: Moment) {
-        let mine: Vec<_> = self
-            .seen
-            .iter()
-            .map(|sighting| &sighting.row)
-            .filter(|row| row.owner.as_ref() == Some(&self.me) && row.checkpoint_owner.is_none())
-            .filter(|row| {
-                !row.checkpoint.is_shard_end()
-                    && self.seen.parents_are_done(row)
-                    && self.is_free_here(&row.key)
-            })
-            .cloned()
-            .collect();
-        for row in mine {
-            let change = LeaseChange::Renew { counter: row.counter, handing_over: false, throughput: None };
-            self.take(now, row, change);
-        }
-    }
-
-    fn go_for(&mut self, now: Moment, choice: Choice) {
-        match choice {
-            Choice::Take(key) => {
-                if let Some(row) =
-                    self.seen.get(&key).map(|s| s.row.clone()).filter(|_| self.is_free_here(&key))
-                {
-                    let change = LeaseChange::Take {
-                        worker: self.me.clone(),
-                        counter: row.counter,
-                        owner: row.owner.clone(),
-                        checkpoint_owner: row.checkpoint_owner.clone(),
-                    };
-                    self.take(now, row, change);
-                }
-            }
-            Choice::Ask { key, from } => {
-                let change = LeaseChange::StartHandoff { from, to: self.me.clone() };
-                self.send(Pending::Ask, Request::Write { key, change });
-                // The old owner needs a while; look whether it is done sooner than usual.
-                self.next_look = self.next_look.min(now.after(Self::EAGER));
-            }
-        }
-    }
-
-    /// Time between looks while a lease is known to be on its way.
-    pub(super) const EAGER: Duration = Duration::from_secs(1);
-
-    /// Whether nothing is under way here that concerns the lease.
-    fn is_free_here(&self, key: &LeaseKey) -> bool {
-        let taking =
-            |pending: &Pending| matches!(pending, Pending::Take { before, .. } if before.key == *key);
-        !self.held.contains_key(key) && !self.leaving.contains_key(key) && !self.pending.values().any(taking)
-    }
-
-    fn take(&mut self, now: Moment, before: LeaseRow, change: LeaseChange) {
-        let key = before.key.clone();
-        self.send(
-            Pending::Take { before: Box::new(before), change: change.clone(), sent: now },
-            Request::Write { key, change },
-        );
-    }
-
-    /// Brings the next look forward to when a lease would count as free, or while one is being handed to us.
-    fn look_again_in_time(&mut self, now: Moment) {
-        let expiry =
-            self.seen.first_expiry(&self.me, self.settings.failover).map(|at| at.max(now.after(Self::PAUSE)));
-        let coming = self
-            .seen
-            .iter()
-            .any(|s| s.row.owner.as_ref() == Some(&self.me) && s.row.checkpoint_owner.is_some());
-        let eager = coming.then(|| now.after(Self::EAGER));
-        self.next_look =
-            [Some(self.next_look), expiry, eager].into_iter().flatten().min().unwrap_or(self.next_look);
     }
 
     fn look_failed(&mut self, now: Moment, answer: Answer) {
@@ -327,6 +360,11 @@ impl Coordinator {
         let id = self.ids.next();
         self.pending.insert(id, pending);
         self.requests.push_back((id, request));
+    }
+
+    /// Tells that the worker cannot go on.
+    pub(super) fn unable(&mut self, code: &str, message: String) {
+        self.events.push_back(Event::Unable(Failure::refused(code, message)));
     }
 }
 
@@ -350,174 +388,4 @@ pub(super) struct Family {
     pub(super) alone: bool,
     /// When to go on; `None` while a request is under way.
     pub(super) retry: Option<Moment>,
-}
-
-/// What an answer will be about.
-#[derive(Debug)]
-pub(super) enum Pending {
-    Look,
-    Shards,
-    /// Whether the other parent of a child is still in the stream.
-    Relatives {
-        key: LeaseKey,
-        tenure: Tenure,
-        missing: BTreeSet<ShardId>,
-    },
-    /// A row of the first start, or a child of the lease.
-    Create {
-        family: Option<(LeaseKey, Tenure)>,
-    },
-    Children {
-        key: LeaseKey,
-        tenure: Tenure,
-    },
-    Renew {
-        key: LeaseKey,
-        tenure: Tenure,
-        counter: u64,
-        sent: Moment,
-    },
-    Checkpoint {
-        key: LeaseKey,
-        tenure: Tenure,
-        counter: u64,
-        sent: Moment,
-        checkpoint: Checkpoint,
-    },
-    Take {
-        before: Box<LeaseRow>,
-        change: LeaseChange,
-        sent: Moment,
-    },
-    Ask,
-    Leave {
-        key: LeaseKey,
-    },
-}
-
-/// What a coordinator asks for.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Request {
-    /// All rows of the lease table.
-    List,
-    /// Change a row, if it is as the change says.
-    Write {
-        /// The row.
-        key: LeaseKey,
-        /// The change.
-        change: LeaseChange,
-    },
-    /// Enter a new row, if there is none of its key.
-    Create(Box<LeaseRow>),
-    /// The shards of the stream.
-    ListShards(ShardFilter),
-}
-
-/// What became of a request.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// The rows of the table.
-    Rows(Vec<LeaseRow>),
-    /// It was written.
-    Written,
-    /// The condition did not hold. The row as it is, if there is one.
-    Conflict(Option<Box<LeaseRow>>),
-    /// The shards.
-    Shards(Vec<Shard>),
-    /// It failed, or may have been carried out.
-    Failed(Failure),
-}
-
-/// The caller's own mark on a checkpoint.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct CheckpointId(pub u64);
-
-/// What a coordinator tells.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Event {
-    /// A lease is ours: its shard is to be processed from the row's checkpoint.
-    Acquired {
-        /// The row as it is stored now.
-        row: Box<LeaseRow>,
-        /// The holding.
-        tenure: Tenure,
-        /// Until when it is believed.
-        until: Moment,
-    },
-    /// A lease has been proved once more.
-    Kept {
-        /// The lease.
-        key: LeaseKey,
-        /// The holding.
-        tenure: Tenure,
-        /// Until when it is believed.
-        until: Moment,
-    },
-    /// Another worker is to get the lease: finish, checkpoint, and [`Coordinator::leave`] it.
-    HandoffAsked {
-        /// The lease.
-        key: LeaseKey,
-        /// The holding.
-        tenure: Tenure,
-    },
-    /// The lease is no longer ours. Nothing more can be checkpointed.
-    Lost {
-        /// The lease.
-        key: LeaseKey,
-        /// The holding that has ended.
-        tenure: Tenure,
-        /// Why.
-        cause: LossCause,
-    },
-    /// A checkpoint is stored.
-    Checkpointed {
-        /// Whose it is.
-        id: CheckpointId,
-    },
-    /// A checkpoint is not stored, or not by us.
-    NotCheckpointed {
-        /// Whose it is.
-        id: CheckpointId,
-        /// Why.
-        cause: NotWritten,
-    },
-    /// The children of an ended shard have leases now, so the shard's own can be ended.
-    ChildrenEntered {
-        /// The lease of the parent.
-        key: LeaseKey,
-        /// The holding.
-        tenure: Tenure,
-    },
-    /// The children of an ended shard cannot be entered now: another parent of theirs still waits for its own lease, or
-    /// this one's is lost. Ask again after a while, if it is still held.
-    ChildrenMustWait {
-        /// The lease of the parent that has ended.
-        key: LeaseKey,
-        /// The holding.
-        tenure: Tenure,
-    },
-    /// The worker cannot start: the table or the stream is not there, or not allowed.
-    Unable(Failure),
-}
-
-/// Why a lease was lost.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LossCause {
-    /// It could not be renewed in time.
-    Expired,
-    /// Another worker has it.
-    Taken,
-    /// Its row is gone.
-    Deleted,
-    /// It was asked of us, and we took too long to let go.
-    HandedOver,
-}
-
-/// Why a checkpoint was not stored.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum NotWritten {
-    /// The lease is no longer ours.
-    LeaseLost,
-    /// The table does not allow it.
-    Refused(Failure),
 }

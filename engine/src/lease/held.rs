@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use shardflow_core::{Checkpoint, LeaseRow};
+use shardflow_core::{Checkpoint, LeaseRow, Throughput};
 
-use super::coordinator::CheckpointId;
+use super::messages::CheckpointId;
 use crate::Moment;
 
 /// Which holding of a lease this is. A worker that loses a lease and gets it again has another one.
@@ -18,24 +18,56 @@ pub(super) struct Held {
     pub(super) tenure: Tenure,
     /// The row as this worker believes it to be stored.
     pub(super) row: LeaseRow,
+    /// The counter with which it came.
+    pub(super) began_with: u64,
+    /// Whether nobody has been told of it yet, since its parents are not done.
+    pub(super) waiting: bool,
     /// When the request was *sent* that last proved that the lease is ours.
     pub(super) proven_at: Moment,
     pub(super) next_renewal: Moment,
-    /// Whether a renewal or a checkpoint is under way.
-    pub(super) writing: bool,
+    /// Writes that are under way: renewals and checkpoints on the same counter, of which one at most can land.
+    pub(super) writes: u32,
+    /// When the last of these was sent.
+    pub(super) wrote_at: Moment,
     /// Whether a write of this tenure went unanswered, so that the counter may be one ahead of ours.
     pub(super) unsure: bool,
     /// When the next write may be tried, after one that failed.
     pub(super) not_before: Option<Moment>,
     /// Since when we know that another worker is to get it.
     pub(super) handing_over: Option<Moment>,
+    /// Whether its end was asked for, since the worker shuts down.
+    pub(super) let_go: bool,
     /// Whether it is to be given up as soon as nothing is under way.
     pub(super) leaving: bool,
     /// Checkpoints that were asked for and are not stored yet, oldest first.
     pub(super) wanted: VecDeque<(Checkpoint, CheckpointId)>,
+    /// Bytes that the handler has been given, and since when.
+    pub(super) delivered: u64,
+    pub(super) measured_at: Moment,
 }
 
 impl Held {
+    pub(super) fn new(tenure: Tenure, row: LeaseRow, sent: Moment, next_renewal: Moment) -> Self {
+        Self {
+            tenure,
+            began_with: row.counter,
+            row,
+            waiting: true,
+            proven_at: sent,
+            next_renewal,
+            writes: 0,
+            wrote_at: sent,
+            unsure: false,
+            not_before: None,
+            handing_over: None,
+            let_go: false,
+            leaving: false,
+            wanted: VecDeque::new(),
+            delivered: 0,
+            measured_at: sent,
+        }
+    }
+
     /// Until when it is believed.
     pub(super) fn until(&self, failover: Duration) -> Moment {
         self.proven_at.after(failover)
@@ -44,5 +76,18 @@ impl Held {
     /// The checkpoint to be written next: the furthest of those that were asked for.
     pub(super) fn furthest(&self) -> Option<Checkpoint> {
         self.wanted.iter().map(|(checkpoint, _)| checkpoint).max().cloned()
+    }
+
+    /// What the shard has brought lately, if that can be told.
+    pub(super) fn measure(&mut self, now: Moment) -> Option<Throughput> {
+        let within = now.since(self.measured_at);
+        if within < Duration::from_millis(100) {
+            return None;
+        }
+        let lately = Throughput::of(std::mem::take(&mut self.delivered), within);
+        self.measured_at = now;
+        let average = self.row.throughput.map_or(lately, |before| before.averaged_with(lately));
+        self.row.throughput = Some(average);
+        Some(average)
     }
 }

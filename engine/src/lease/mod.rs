@@ -21,9 +21,14 @@
 //! - **Each holding is a tenure.** An answer that belongs to an earlier one changes nothing.
 //! - **Renewals and checkpoints of a lease go one at a time**, since both name the counter that they expect.
 
-mod choose;
+mod admission;
 mod coordinator;
+mod discover;
 mod held;
+mod lead;
+mod leave;
+mod messages;
+mod report;
 mod settings;
 mod sighting;
 mod start;
@@ -31,6 +36,7 @@ mod start;
 mod tests;
 mod write;
 
-pub use coordinator::{Answer, CheckpointId, Coordinator, Event, LossCause, NotWritten, Request};
+pub use coordinator::Coordinator;
 pub use held::Tenure;
+pub use messages::{Answer, CheckpointId, Event, LossCause, NotWritten, Request};
 pub use settings::Settings;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use fastrand::Rng;
 use shardflow_core::{LeaseKey, LeaseRow, WorkerId};
 
 use crate::Moment;
@@ -13,12 +14,23 @@ pub(super) struct Sighting {
     pub(super) row: LeaseRow,
     /// When this worker first saw the row's counter and owners as they are.
     pub(super) since: Moment,
+    /// When it first saw the owners as they are.
+    pub(super) owned_since: Moment,
+    /// Whether the holder has been seen to renew it, or whatever is known of it is all from before our time.
+    pub(super) settled: bool,
+    /// Chance's share in when it may be taken.
+    chance: f64,
 }
 
 impl Sighting {
-    /// Whether nobody keeps it: it has no holder, or one that has not been seen to do anything for a failover time.
-    pub(super) fn is_free(&self, now: Moment, failover: Duration) -> bool {
-        self.row.holder().is_none() || now.since(self.since) >= failover
+    /// Whether it has no holder, or one that has not been seen to do anything for `patience`.
+    pub(super) fn is_unkept(&self, now: Moment, patience: Duration) -> bool {
+        now.since(self.since) >= patience
+    }
+
+    /// By how much of the longest wait it is left to others first.
+    pub(super) fn jitter(&self, most: Duration) -> Duration {
+        most.mul_f64(self.chance)
     }
 }
 
@@ -27,42 +39,71 @@ impl Sighting {
 pub(super) struct Sightings(BTreeMap<LeaseKey, Sighting>);
 
 impl Sightings {
-    /// Takes in a look at the table. A row whose counter and owners have not moved keeps its age.
-    pub(super) fn look(&mut self, now: Moment, rows: Vec<LeaseRow>) {
-        let mut before = std::mem::take(&mut self.0);
-        self.0 = rows
-            .into_iter()
-            .map(|row| {
-                let unmoved = before.remove(&row.key).filter(|old| {
-                    old.row.counter == row.counter
-                        && old.row.owner == row.owner
-                        && old.row.checkpoint_owner == row.checkpoint_owner
-                });
-                (row.key.clone(), Sighting { since: unmoved.map_or(now, |old| old.since), row })
-            })
-            .collect();
+    /// Takes in a look at the table. A row whose counter and owners have not moved keeps its age. Gives the workers that
+    /// were seen to renew a lease.
+    pub(super) fn look(&mut self, now: Moment, rows: Vec<LeaseRow>, rng: &mut Rng) -> Vec<WorkerId> {
+        let before = std::mem::take(&mut self.0);
+        let mut renewed = Vec::new();
+        for row in rows {
+            let old = before.get(&row.key);
+            renewed.extend(self.see(now, row, old, rng));
+        }
+        renewed
+    }
+
+    /// Takes in one row, whatever is known of the others.
+    pub(super) fn note(&mut self, now: Moment, row: LeaseRow, rng: &mut Rng) {
+        let old = self.0.remove(&row.key);
+        drop(self.see(now, row, old.as_ref(), rng));
+    }
+
+    fn see(&mut self, now: Moment, row: LeaseRow, old: Option<&Sighting>, rng: &mut Rng) -> Option<WorkerId> {
+        let same_owners =
+            |old: &&Sighting| old.row.owner == row.owner && old.row.checkpoint_owner == row.checkpoint_owner;
+        let chance = rng.f64();
+        let kept = old.filter(same_owners);
+        let unmoved = kept.filter(|old| old.row.counter == row.counter);
+        let renewed = kept.filter(|old| old.row.counter < row.counter).and(row.holder().cloned());
+        let sighting = match (unmoved, kept, old) {
+            (Some(same), _, _) => Sighting { row, ..same.clone() },
+            (None, Some(kept), _) => {
+                Sighting { row, since: now, owned_since: kept.owned_since, settled: true, chance }
+            }
+            // The start of a handoff changes no counter: the holder is the same.
+            (None, None, Some(old)) if old.row.holder() == row.holder() => {
+                Sighting { row, since: now, owned_since: now, settled: old.settled, chance }
+            }
+            (None, None, old) => {
+                Sighting { row, since: now, owned_since: now, settled: old.is_none(), chance }
+            }
+        };
+        self.0.insert(sighting.row.key.clone(), sighting);
+        renewed
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Sighting> {
         self.0.values()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn get(&self, key: &LeaseKey) -> Option<&Sighting> {
         self.0.get(key)
     }
 
-    /// Whether the shard can be read: every parent that still has a row has been read to its end.
-    pub(super) fn parents_are_done(&self, row: &LeaseRow) -> bool {
-        let mut parents = row.parents.iter().filter_map(|parent| self.0.get(&LeaseKey::from(parent)));
-        parents.all(|parent| parent.row.checkpoint.is_shard_end())
+    /// The leases whose shards are to be read now: those that are not done, and whose parents are.
+    pub(super) fn to_read(&self) -> impl Iterator<Item = &Sighting> {
+        self.iter()
+            .filter(|seen| !seen.row.checkpoint.is_shard_end())
+            .filter(|seen| self.parents_are_done(&seen.row))
     }
 
-    /// When the first lease of another worker would count as free if nothing moved.
-    pub(super) fn first_expiry(&self, me: &WorkerId, failover: Duration) -> Option<Moment> {
-        let others = self.0.values().filter(|s| {
-            s.row.holder().is_some_and(|holder| holder != me) && !s.row.checkpoint.is_shard_end()
-        });
-        others.map(|s| s.since.after(failover)).min()
+    /// Whether the shard can be read: every parent that still has a row has been read to its end.
+    pub(super) fn parents_are_done(&self, row: &LeaseRow) -> bool {
+        let mut parents = row.parents.iter().filter_map(|parent| self.0.get(&row.sibling(parent)));
+        parents.all(|parent| parent.row.checkpoint.is_shard_end())
     }
 }
 
@@ -71,24 +112,55 @@ mod tests {
     use super::*;
     use shardflow_core::{Checkpoint, ShardId};
 
+    const FAILOVER: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Moment {
+        Moment::from_start(Duration::from_secs(seconds))
+    }
+
     #[test]
     fn a_row_ages_only_while_nothing_of_it_moves() {
-        let failover = Duration::from_secs(10);
-        let at = |seconds| Moment::from_start(Duration::from_secs(seconds));
         let mut row = LeaseRow::new(ShardId::numbered(0), Checkpoint::TrimHorizon);
         row.owner = Some("other".parse().unwrap());
         let mut sightings = Sightings::default();
-        sightings.look(at(100), vec![row.clone()]);
-        assert!(!sightings.get(&row.key).unwrap().is_free(at(100), failover), "first sight proves nothing");
+        let mut rng = Rng::with_seed(1);
+        let mut look = |sightings: &mut Sightings, seconds, row: &LeaseRow| {
+            sightings.look(at(seconds), vec![row.clone()], &mut rng)
+        };
+        let unkept =
+            |sightings: &Sightings, seconds| sightings.0.values().all(|s| s.is_unkept(at(seconds), FAILOVER));
+        assert_eq!(look(&mut sightings, 100, &row), []);
+        assert!(!unkept(&sightings, 100), "first sight proves nothing");
         row.checkpoint = Checkpoint::Latest;
-        sightings.look(at(109), vec![row.clone()]);
-        assert!(sightings.get(&row.key).unwrap().is_free(at(110), failover));
+        look(&mut sightings, 109, &row);
+        assert!(unkept(&sightings, 110));
         row.counter += 1;
-        sightings.look(at(112), vec![row.clone()]);
-        assert!(!sightings.get(&row.key).unwrap().is_free(at(121), failover));
-        assert_eq!(sightings.first_expiry(&"me".parse().unwrap(), failover), Some(at(122)));
+        assert_eq!(look(&mut sightings, 112, &row), ["other".parse().unwrap()]);
+        assert!(!unkept(&sightings, 121) && unkept(&sightings, 122));
         row.owner = None;
-        sightings.look(at(122), vec![row.clone()]);
-        assert!(sightings.get(&row.key).unwrap().is_free(at(122), failover));
+        assert_eq!(look(&mut sightings, 122, &row), []);
+        assert!(!unkept(&sightings, 131) && unkept(&sightings, 132));
+    }
+
+    #[test]
+    fn a_lease_is_settled_once_its_owner_has_renewed_it() {
+        let mut row = LeaseRow::new(ShardId::numbered(0), Checkpoint::TrimHorizon);
+        let mut sightings = Sightings::default();
+        let mut rng = Rng::with_seed(1);
+        let mut settled = |row: &LeaseRow| {
+            sightings.look(at(1), vec![row.clone()], &mut rng);
+            sightings.get(&row.key).unwrap().settled
+        };
+        assert!(settled(&row), "who knows how long it has been like that");
+        row.owner = Some("a".parse().unwrap());
+        row.counter = 1;
+        assert!(!settled(&row));
+        row.counter = 2;
+        assert!(settled(&row));
+        row.checkpoint_owner = row.owner.replace("b".parse().unwrap());
+        assert!(settled(&row), "its holder is the same");
+        row.checkpoint_owner = None;
+        row.counter = 3;
+        assert!(!settled(&row));
     }
 }

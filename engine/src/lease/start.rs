@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use shardflow_core::{LeaseChange, LeaseKey, LeaseRow, ShardId};
+use shardflow_core::{LeaseChange, LeaseKey, LeaseRow, Shard, ShardId};
 
-use super::coordinator::{Answer, Coordinator, Event, Family, Pending, Request};
+use super::coordinator::{Coordinator, Family};
 use super::held::Tenure;
-use crate::shards::{self, ShardFilter};
+use super::messages::{Answer, Event, Pending, Request};
+use crate::shards::{self, Cover, ShardFilter};
 use crate::{Failure, Moment, Verdict};
 
 /// How far a worker has come in making sure that every shard has a lease.
@@ -42,17 +43,24 @@ impl Start {
 }
 
 impl Coordinator {
-    /// The first look at the table tells which shards must be asked for, and so does one that shows a lease to be missing.
+    /// The first look at the table tells whether shards must be asked for, and so does one that shows a lease to be
+    /// missing.
     ///
     /// That one is not entered anew before whoever had it has stopped believing in it. A lease that is deleted while its
     /// shard is merged is not found to be missing, if the child's lease was entered by the other parent first.
     pub(super) fn begin_start(&mut self, now: Moment) {
         let rows = || self.seen.iter().map(|sighting| &sighting.row);
         let is_new = !self.started && rows().next().is_none();
-        let missing = !is_new && shards::has_hole(rows());
+        let cover = shards::cover(rows());
+        let missing = !is_new && cover == Cover::Hole;
         self.missing_since = missing.then(|| self.missing_since.unwrap_or(now));
         let believed_until = self.missing_since.map(|since| since.after(self.settings.failover));
         let due = match self.start {
+            Start::Looking if cover == Cover::Whole => {
+                self.start = Start::Done;
+                self.started = true;
+                false
+            }
             Start::Looking => believed_until.is_none_or(|until| until <= now),
             Start::Done => believed_until.is_some_and(|until| until <= now),
             Start::Listing { .. } | Start::Creating { .. } => false,
@@ -62,6 +70,10 @@ impl Coordinator {
             self.start = Start::Listing { filter, retry: Some(now) };
         } else if let Some(until) = believed_until.filter(|until| *until > now) {
             self.next_look = self.next_look.min(until);
+            if !self.started {
+                // Another worker may be entering them just now.
+                self.next_look = self.next_look.min(now.after(Self::EAGER));
+            }
         }
     }
 
@@ -87,7 +99,7 @@ impl Coordinator {
                     self.next_look = now;
                 }
                 for row in rows {
-                    self.send(Pending::Create { family: None }, Request::Create(Box::new(row)));
+                    self.send(Pending::Create, Request::Create(Box::new(row)));
                 }
             }
             Start::Looking | Start::Done => {}
@@ -98,6 +110,7 @@ impl Coordinator {
         let Start::Listing { filter, .. } = self.start else { return };
         match answer {
             Answer::Shards(listed) => {
+                self.fill_in_hash_keys(&listed);
                 let rows: Vec<_> = self.seen.iter().map(|sighting| &sighting.row).collect();
                 match shards::plan(&listed, &rows, filter, self.settings.initial_position) {
                     Ok(left) => {
@@ -111,9 +124,27 @@ impl Coordinator {
                 }
             }
             Answer::Failed(failure) => self.start_failed(now, failure),
-            Answer::Rows(_) | Answer::Written | Answer::Conflict(_) => {
+            Answer::View { .. }
+            | Answer::Keys(_)
+            | Answer::Row(_)
+            | Answer::Written
+            | Answer::Conflict(_) => {
                 self.start_failed(now, Failure::refused("Unreadable", "an answer of another kind"));
             }
+        }
+    }
+
+    /// Leases of old KCLs do not say which hash keys their shards own, and without that a missing one is not noticed.
+    fn fill_in_hash_keys(&mut self, listed: &[Shard]) {
+        let lacking = self.seen.iter().map(|seen| &seen.row).filter(|row| row.hash_key_range.is_none());
+        let found: Vec<_> = lacking
+            .filter_map(|row| {
+                let shard = listed.iter().find(|shard| shard.id == row.shard_id)?;
+                Some((row.key.clone(), LeaseChange::HashKeys { range: shard.hash_key_range }))
+            })
+            .collect();
+        for (key, change) in found {
+            self.send(Pending::Tidy, Request::Write { key, change });
         }
     }
 
@@ -137,23 +168,14 @@ impl Coordinator {
     }
 
     /// A row was entered, or was there already: another worker starts too, or the answer to an earlier try was lost.
-    pub(super) fn created(&mut self, now: Moment, family: Option<(LeaseKey, Tenure)>, answer: Answer) {
-        let failed = match answer {
-            Answer::Failed(failure) => Some(failure),
-            Answer::Written | Answer::Conflict(_) | Answer::Rows(_) | Answer::Shards(_) => None,
-        };
-        match family {
-            Some((key, tenure)) => self.child_created(now, &key, tenure, failed.is_none()),
-            None => {
-                if let Start::Creating { under_way, .. } = &mut self.start {
-                    *under_way -= 1;
-                }
-                if let Some(failure) = failed {
-                    // Which row it was does not matter: the next plan has it again.
-                    self.start = Start::Looking;
-                    self.start_failed(now, failure);
-                }
-            }
+    pub(super) fn created(&mut self, now: Moment, answer: Answer) {
+        if let Start::Creating { under_way, .. } = &mut self.start {
+            *under_way -= 1;
+        }
+        if let Answer::Failed(failure) = answer {
+            // Which row it was does not matter: the next plan has it again.
+            self.start = Start::Looking;
+            self.start_failed(now, failure);
         }
     }
 
@@ -179,12 +201,29 @@ impl Coordinator {
             };
             let missing = if *alone { BTreeSet::new() } else { self.missing_parents(&key, &row) };
             if missing.is_empty() {
-                self.send(Pending::Create { family: Some((key, tenure)) }, Request::Create(Box::new(row)));
+                let row = Box::new(self.to_be_read_here(&key, row));
+                let pending = Pending::CreateChild { key, tenure, row: row.clone(), sent: now };
+                self.send(pending, Request::Create(row));
             } else {
                 let all = Request::ListShards(ShardFilter::All);
                 self.send(Pending::Relatives { key, tenure, missing }, all);
             }
         }
+    }
+
+    /// A child of a shard that ends here is ours from the start, if nothing else of its parents is still to be read: it
+    /// goes on without anybody having to give it to somebody.
+    fn to_be_read_here(&self, ended: &LeaseKey, mut child: LeaseRow) -> LeaseRow {
+        let parents = child.parents.iter().map(|parent| child.sibling(parent));
+        let mut others = parents.filter(|key| key != ended).filter_map(|key| self.seen.get(&key));
+        let last = others.all(|seen| seen.row.checkpoint.is_shard_end());
+        let parent = self.held.get(ended).filter(|held| held.handing_over.is_none() && !held.leaving);
+        // The parent's own lease ends.
+        let has_room = self.held.len() <= self.settings.max_leases;
+        if last && parent.is_some() && has_room && self.stopping.is_none() {
+            child.owner = Some(self.me.clone());
+        }
+        child
     }
 
     /// Parents of a merged shard that have no lease. One may still get it, when its own parent ends; a child that was
@@ -194,7 +233,7 @@ impl Coordinator {
             return BTreeSet::new();
         }
         let missing = |parent: &&ShardId| {
-            let key = LeaseKey::from(*parent);
+            let key = child.sibling(parent);
             key != *ended && self.seen.get(&key).is_none()
         };
         child.parents.iter().filter(missing).cloned().collect()
@@ -213,7 +252,7 @@ impl Coordinator {
         };
         let gone = match answer {
             Answer::Shards(listed) => !listed.iter().any(|shard| missing.contains(&shard.id)),
-            Answer::Rows(_) | Answer::Written | Answer::Conflict(_) | Answer::Failed(_) => false,
+            _ => false,
         };
         if gone {
             family.alone = true;
@@ -227,7 +266,21 @@ impl Coordinator {
         }
     }
 
-    fn child_created(&mut self, now: Moment, key: &LeaseKey, tenure: Tenure, done: bool) {
+    /// A child was entered, or was there already.
+    pub(super) fn child_created(
+        &mut self,
+        now: Moment,
+        key: &LeaseKey,
+        tenure: Tenure,
+        row: LeaseRow,
+        sent: Moment,
+        answer: Answer,
+    ) {
+        let done = matches!(answer, Answer::Written | Answer::Conflict(_));
+        let fresh = now.since(sent) < self.settings.failover;
+        if matches!(answer, Answer::Written) && fresh && row.owner.as_ref() == Some(&self.me) {
+            self.hold(now, row, sent);
+        }
         if let Some(family) = self.families.get_mut(key).filter(|family| family.tenure == tenure) {
             if done {
                 family.rows.pop_front();
@@ -244,7 +297,12 @@ impl Coordinator {
         };
         match answer {
             // Without a row there is nothing to note it in; the renewal will find that out.
-            Answer::Written | Answer::Conflict(_) | Answer::Rows(_) | Answer::Shards(_) => {
+            Answer::Written
+            | Answer::Conflict(_)
+            | Answer::View { .. }
+            | Answer::Keys(_)
+            | Answer::Row(_)
+            | Answer::Shards(_) => {
                 self.families.remove(key);
                 self.events.push_back(Event::ChildrenEntered { key: key.clone(), tenure });
             }

@@ -1,10 +1,16 @@
 //! Keeping leases: what is written when, and what the table's answers mean.
 
+use std::time::Duration;
+
 use shardflow_core::{Checkpoint, LeaseChange, LeaseKey, LeaseRow};
 
-use super::coordinator::{Answer, Coordinator, Event, Leaving, LossCause, NotWritten, Pending, Request};
+use super::coordinator::Coordinator;
 use super::held::{Held, Tenure};
+use super::messages::{Answer, Event, LossCause, NotWritten, Pending, Request};
 use crate::{Moment, Verdict};
+
+/// Most writes of one lease that are under way beside each other.
+const BESIDE: u32 = 3;
 
 impl Coordinator {
     /// What is not believed any more is lost.
@@ -38,33 +44,29 @@ impl Coordinator {
     /// Writes checkpoints that were asked for, and renews what is due.
     pub(super) fn write_due(&mut self, now: Moment) {
         let mut due = Vec::new();
+        let hedge_after = self.settings.hedge_after();
         for (key, held) in &mut self.held {
-            if held.writing || held.leaving || held.next_renewal > now && held.wanted.is_empty() {
+            if held.next_write(hedge_after).is_none_or(|at| at > now) {
                 continue;
             }
-            if held.not_before.is_some_and(|at| at > now) {
-                continue;
-            }
-            held.writing = true;
+            // A write beside one that is not answered yet: whichever lands, the other one is refused by it.
+            held.unsure |= held.writes > 0;
+            held.writes += 1;
+            held.wrote_at = now;
             held.not_before = None;
-            let (tenure, counter) = (held.tenure, held.row.counter);
-            let pending = match held.furthest() {
+            let (key, tenure, counter, sent) = (key.clone(), held.tenure, held.row.counter, now);
+            let (pending, change) = match held.furthest() {
                 Some(checkpoint) => {
-                    Pending::Checkpoint { key: key.clone(), tenure, counter, sent: now, checkpoint }
+                    let change = LeaseChange::Checkpoint { counter, checkpoint: checkpoint.clone() };
+                    (Pending::Checkpoint { key: key.clone(), tenure, counter, sent, checkpoint }, change)
                 }
-                None => Pending::Renew { key: key.clone(), tenure, counter, sent: now },
-            };
-            let change = match &pending {
-                Pending::Checkpoint { checkpoint, .. } => {
-                    LeaseChange::Checkpoint { counter, checkpoint: checkpoint.clone() }
+                None => {
+                    let (handing_over, throughput) = (held.handing_over.is_some(), held.measure(now));
+                    let change = LeaseChange::Renew { counter, handing_over, throughput };
+                    (Pending::Renew { key: key.clone(), tenure, counter, sent }, change)
                 }
-                _ => LeaseChange::Renew {
-                    counter,
-                    handing_over: held.handing_over.is_some(),
-                    throughput: None,
-                },
             };
-            due.push((pending, Request::Write { key: key.clone(), change }));
+            due.push((pending, Request::Write { key, change }));
         }
         for (pending, request) in due {
             self.send(pending, request);
@@ -73,13 +75,15 @@ impl Coordinator {
 
     /// When a held lease next needs attention.
     pub(super) fn wakes(&self, held: &Held) -> impl Iterator<Item = Moment> + use<> {
-        let write = (!held.writing && !held.leaving).then(|| {
-            let due = if held.wanted.is_empty() { held.next_renewal } else { Moment::START };
-            held.not_before.map_or(due, |at| at.max(due))
-        });
+        let write = held.next_write(self.settings.hedge_after());
         let overdue = held.handing_over.map(|since| since.after(self.settings.handoff_timeout));
         let overdue = overdue.filter(|_| !held.leaving);
         [Some(held.until(self.settings.failover)), write, overdue].into_iter().flatten()
+    }
+
+    /// A write has taken that long. What is renewed next is renewed sooner where that is long.
+    pub(super) fn answered_after(&mut self, took: Duration) {
+        self.slowest = took.max(self.slowest.mul_f64(0.9));
     }
 
     /// A renewal, or a checkpoint, was answered.
@@ -94,24 +98,30 @@ impl Coordinator {
         checkpoint: Option<Checkpoint>,
         answer: Answer,
     ) {
-        let renew_every = self.settings.renew_every();
+        self.answered_after(now.since(sent));
+        let renew_after = self.settings.renew_after(self.slowest);
         // An answer to an earlier holding says nothing about this one.
         let Some(held) = self.held.get_mut(key).filter(|held| held.tenure == tenure) else { return };
-        held.writing = false;
+        held.writes -= 1;
         match answer {
             Answer::Written => {
-                held.row.counter = counter + 1;
-                held.unsure = false;
-                held.proven_at = sent;
-                held.next_renewal = sent.after(renew_every);
+                held.proven_at = held.proven_at.max(sent);
+                // If it is not the first answer on this counter, the one before has told the rest.
+                if held.row.counter == counter {
+                    held.row.counter = counter + 1;
+                    held.unsure = false;
+                }
+                held.next_renewal = held.proven_at.after(renew_after);
                 if let Some(checkpoint) = checkpoint {
-                    held.row.checkpoint = checkpoint;
+                    held.row.checkpoint = checkpoint.max(held.row.checkpoint.clone());
                     held.row.pending = None;
                 }
                 let until = held.until(self.settings.failover);
                 self.events.push_back(Event::Kept { key: key.clone(), tenure, until });
-                self.tell_stored(key);
+                self.tell_stored(now, key);
             }
+            // Refused by the write that it was sent beside, which is known to have landed.
+            Answer::Conflict(_) if held.row.counter > counter => {}
             Answer::Conflict(Some(row)) => self.conflicted(now, key, counter, checkpoint, *row),
             Answer::Conflict(None) => drop(self.lose(key, LossCause::Deleted)),
             Answer::Failed(failure) => {
@@ -124,7 +134,7 @@ impl Coordinator {
                     }
                 }
             }
-            Answer::Rows(_) | Answer::Shards(_) => held.unsure = true,
+            Answer::View { .. } | Answer::Keys(_) | Answer::Row(_) | Answer::Shards(_) => held.unsure = true,
         }
         self.leave_ready(now);
     }
@@ -150,18 +160,19 @@ impl Coordinator {
         // It proves that the lease was ours when that write landed, not now: the older proof stays.
         held.unsure = false;
         held.next_renewal = now;
+        held.not_before = None;
         let asked = row.checkpoint_owner.is_some() && held.handing_over.is_none();
+        let measured = held.row.throughput;
         held.row = row;
+        held.row.throughput = measured;
         if asked {
-            held.handing_over = Some(now);
-            let event = Event::HandoffAsked { key: key.clone(), tenure: held.tenure };
-            self.events.push_back(event);
+            self.asked_for(now, key);
         }
-        self.tell_stored(key);
+        self.tell_stored(now, key);
     }
 
     /// Tells which of the checkpoints that were asked for are stored, or passed by one that is.
-    fn tell_stored(&mut self, key: &LeaseKey) {
+    fn tell_stored(&mut self, now: Moment, key: &LeaseKey) {
         let Some(held) = self.held.get_mut(key) else { return };
         let stored = &held.row.checkpoint;
         held.wanted.retain(|(wanted, id)| {
@@ -171,130 +182,44 @@ impl Coordinator {
             }
             !done
         });
-    }
-
-    /// A take, or a renewal of a row that names us, was answered.
-    pub(super) fn took(
-        &mut self,
-        now: Moment,
-        before: &LeaseRow,
-        change: &LeaseChange,
-        sent: Moment,
-        answer: Answer,
-    ) {
-        // Whatever else came back, the next look at the table tells. So it does of a take that was answered so late
-        // that others may count it as free again.
-        let Answer::Written = answer else { return };
-        if now.since(sent) >= self.settings.failover {
-            return;
+        if stored.is_shard_end() {
+            // Its children need not wait for the next look.
+            let row = held.row.clone();
+            self.seen.note(now, row, &mut self.rng);
+            self.tell_ready();
         }
-        let row = change.apply_to(before).expect("a change that was written fits the row that it names");
-        self.tenures += 1;
-        let held = Held {
-            tenure: Tenure(self.tenures),
-            proven_at: sent,
-            next_renewal: sent.after(self.settings.renew_every()),
-            writing: false,
-            unsure: false,
-            not_before: None,
-            handing_over: None,
-            leaving: self.stopping,
-            wanted: Default::default(),
-            row: row.clone(),
-        };
-        if !self.stopping {
-            let until = held.until(self.settings.failover);
-            self.events.push_back(Event::Acquired { row: Box::new(row), tenure: held.tenure, until });
-        }
-        self.held.insert(before.key.clone(), held);
-        self.leave_ready(now);
     }
 
     /// Forgets a lease and tells so.
-    fn lose(&mut self, key: &LeaseKey, cause: LossCause) -> Option<Held> {
+    pub(super) fn lose(&mut self, key: &LeaseKey, cause: LossCause) -> Option<Held> {
         let mut held = self.held.remove(key)?;
         self.drop_family(key);
         for (_, id) in std::mem::take(&mut held.wanted) {
             self.events.push_back(Event::NotCheckpointed { id, cause: NotWritten::LeaseLost });
         }
-        self.events.push_back(Event::Lost { key: key.clone(), tenure: held.tenure, cause });
+        // Whoever was not told that it came need not hear that it went.
+        if !held.waiting {
+            self.events.push_back(Event::Lost { key: key.clone(), tenure: held.tenure, cause });
+        }
         Some(held)
     }
 
-    fn drop_family(&mut self, key: &LeaseKey) {
+    pub(super) fn drop_family(&mut self, key: &LeaseKey) {
         if let Some(family) = self.families.remove(key) {
             let tenure = family.tenure;
             self.events.push_back(Event::ChildrenMustWait { key: key.clone(), tenure });
         }
     }
+}
 
-    // Giving up.
-
-    /// Gives up the leases that are left and have nothing under way.
-    pub(super) fn leave_ready(&mut self, now: Moment) {
-        let ready = |held: &Held| held.leaving && !held.writing;
-        let keys: Vec<_> =
-            self.held.iter().filter(|(_, held)| ready(held)).map(|(key, _)| key.clone()).collect();
-        for key in keys {
-            let Some(held) = self.held.remove(&key) else { continue };
-            self.drop_family(&key);
-            for (_, id) in held.wanted {
-                self.events.push_back(Event::NotCheckpointed { id, cause: NotWritten::LeaseLost });
-            }
-            if !held.row.checkpoint.is_shard_end() {
-                self.let_go(now, key, &held.row);
-            }
+impl Held {
+    /// When it is to be written next: when it is due, or when one that is under way takes too long.
+    fn next_write(&self, hedge_after: Duration) -> Option<Moment> {
+        if self.leaving || self.writes >= BESIDE {
+            return None;
         }
-    }
-
-    /// Writes that the lease is the next worker's, or anybody's.
-    fn let_go(&mut self, now: Moment, key: LeaseKey, row: &LeaseRow) {
-        let (owner, checkpoint_owner) = (row.owner.clone(), row.checkpoint_owner.clone());
-        let change = match &owner {
-            Some(to) if checkpoint_owner.is_some() => {
-                LeaseChange::Assign { to: to.clone(), owner: owner.clone(), checkpoint_owner }
-            }
-            _ => LeaseChange::Evict { owner, checkpoint_owner },
-        };
-        self.leaving.insert(key, Leaving { change, tries: 0, retry: Some(now) });
-        self.retry_leaving(now);
-    }
-
-    pub(super) fn retry_leaving(&mut self, now: Moment) {
-        let mut due = Vec::new();
-        for (key, leaving) in &mut self.leaving {
-            if leaving.retry.take_if(|at| *at <= now).is_some() {
-                leaving.tries += 1;
-                due.push((key.clone(), leaving.change.clone()));
-            }
-        }
-        for (key, change) in due {
-            self.send(Pending::Leave { key: key.clone() }, Request::Write { key, change });
-        }
-    }
-
-    pub(super) fn left(&mut self, now: Moment, key: &LeaseKey, answer: Answer) {
-        /// After that many tries others will find the lease unkept as soon as we would have told them.
-        const TRIES: u32 = 10;
-        match answer {
-            Answer::Conflict(Some(row))
-                if row.holder() == Some(&self.me) && !row.checkpoint.is_shard_end() =>
-            {
-                // A handoff began while we were leaving: the row names somebody to give it to.
-                let tries = self.leaving.remove(key).map_or(0, |leaving| leaving.tries);
-                if tries < TRIES {
-                    self.let_go(now, key.clone(), &row);
-                }
-            }
-            Answer::Failed(_) => {
-                if let Some(leaving) = self.leaving.get_mut(key) {
-                    leaving.retry = Some(now.after(Self::PAUSE));
-                }
-                self.leaving.retain(|_, leaving| leaving.tries < TRIES);
-            }
-            Answer::Written | Answer::Conflict(_) | Answer::Rows(_) | Answer::Shards(_) => {
-                self.leaving.remove(key);
-            }
-        }
+        let due = if self.wanted.is_empty() { self.next_renewal } else { Moment::START };
+        let beside = if self.writes > 0 { self.wrote_at.after(hedge_after) } else { Moment::START };
+        Some(due.max(beside).max(self.not_before.unwrap_or(Moment::START)))
     }
 }

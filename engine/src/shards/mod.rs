@@ -2,4 +2,4 @@
 
 mod plan;
 
-pub use plan::{Incomplete, ShardFilter, has_hole, lease, plan};
+pub use plan::{Cover, Incomplete, ShardFilter, cover, lease, plan};

@@ -119,25 +119,36 @@ fn first(
     Ok(first.into_iter().map(|shard| (shard.id.clone(), beginning(position))).collect())
 }
 
-/// Whether records of some hash keys would be read by nobody, since a lease is missing: somebody has deleted it.
+/// What the leases that are still to be read cover.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cover {
+    /// All hash keys.
+    Whole,
+    /// Records of some hash keys would be read by nobody, since a lease is missing: somebody has deleted it, or it was
+    /// never entered.
+    Hole,
+    /// Some leases do not say which hash keys they are for, as those of an old KCL.
+    Unknown,
+}
+
+/// What the leases cover.
 ///
 /// Each shard's children are entered before it is ended, so what is still to be read covers the hash space at any time.
-/// Rows without a range, as an old KCL writes them, could cover anything.
-pub fn has_hole<'a>(rows: impl Iterator<Item = &'a LeaseRow>) -> bool {
+pub fn cover<'a>(rows: impl Iterator<Item = &'a LeaseRow>) -> Cover {
     let to_read = rows.filter(|row| !row.checkpoint.is_shard_end());
     let Some(mut ranges) = to_read.map(|row| row.hash_key_range).collect::<Option<Vec<_>>>() else {
-        return false;
+        return Cover::Unknown;
     };
     ranges.sort();
     let mut next = Some(HashKey::MIN);
     for range in ranges {
         match next {
-            Some(uncovered) if uncovered < range.start() => return true,
+            Some(uncovered) if uncovered < range.start() => return Cover::Hole,
             Some(uncovered) => next = range.next().map(|after| after.max(uncovered)),
-            None => return false,
+            None => return Cover::Whole,
         }
     }
-    next.is_some()
+    if next.is_some() { Cover::Hole } else { Cover::Whole }
 }
 
 /// Whether the ranges cover the hash space once.
@@ -342,14 +353,14 @@ mod tests {
     fn a_hole_is_seen_whatever_overlaps() {
         let tree = tree();
         let rows: Vec<_> = tree.iter().map(|shard| lease(shard, progress())).collect();
-        let hole = |shards: &[usize]| has_hole(shards.iter().map(|&n| &rows[n]));
+        let hole = |shards: &[usize]| cover(shards.iter().map(|&n| &rows[n])) == Cover::Hole;
         assert!(!hole(&[4, 8, 9, 10]) && !hole(&[0, 1, 2, 3, 4, 5]) && !hole(&[0, 1, 4, 5, 6, 7, 8, 9, 10]));
         assert!(
             hole(&[8, 9, 10]) && hole(&[4, 9, 10]) && hole(&[4, 8, 9]) && hole(&[0, 1, 3, 4, 5]) && hole(&[])
         );
         let mut unknown = lease(&tree[0], progress());
         unknown.hash_key_range = None;
-        assert!(!has_hole([&unknown].into_iter()), "it could be anywhere");
+        assert_eq!(cover([&unknown].into_iter()), Cover::Unknown, "it could be anywhere");
     }
 
     #[test]

@@ -24,18 +24,20 @@ fn children_are_entered_before_their_parent_ends_and_taken_after() {
     assert_eq!(fleet.row(0).children.len(), 2);
     assert_eq!(
         (fleet.row(1).checkpoint.clone(), fleet.row(1).owner.clone()),
-        (Checkpoint::TrimHorizon, None)
+        (Checkpoint::TrimHorizon, Some(worker("a"))),
+        "whoever ends the parent goes on with them"
     );
     fleet.run(20);
-    assert_eq!(fleet.count("a"), 1, "the parent is not done");
+    let waiting: Vec<_> = fleet.workers["a"].waiting().map(|row| row.key.clone()).collect();
+    assert_eq!(waiting, [lease_key(1), lease_key(2)], "the parent is not done");
+    fleet.events.clear();
     let now = fleet.now;
     let end = Checkpoint::ShardEnd;
     fleet.workers.get_mut("a").unwrap().checkpoint(now, &lease_key(0), tenure, end, CheckpointId(1));
     fleet.drain("a");
+    let begun = |event: &&Event| matches!(event, Event::Acquired { .. });
+    assert_eq!(fleet.told("a").into_iter().filter(begun).count(), 2, "at once");
     fleet.leave("a", 0);
-    let now = fleet.now;
-    fleet.workers.get_mut("a").unwrap().look_soon(now);
-    fleet.drain("a");
     let held: Vec<_> = fleet.workers["a"].held().map(|(key, _)| key.clone()).collect();
     assert_eq!(held, [lease_key(1), lease_key(2)]);
     assert_eq!(fleet.row(0).owner, Some(worker("a")), "an ended lease is just dropped");

@@ -1,14 +1,19 @@
 //! Coordinators and one table, as a conversation.
 
+mod admission;
 mod children;
 mod keeping;
+mod leading;
 mod leaving;
 mod sharing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use shardflow_core::{Checkpoint, HashKeyRange, LeaseChange, LeaseKey, LeaseRow, Shard, ShardId, WorkerId};
+use shardflow_core::{
+    Checkpoint, ClientVersion, HashKeyRange, LeaderLock, LeaseChange, LeaseKey, LeaseRow, Member, Shard, ShardId,
+    View, WorkerId,
+};
 
 use super::*;
 use crate::{Failure, Moment, RequestId};
@@ -18,6 +23,10 @@ struct Fleet {
     now: Moment,
     shards: Vec<Shard>,
     table: BTreeMap<LeaseKey, LeaseRow>,
+    members: BTreeMap<WorkerId, Member>,
+    lock: Option<LeaderLock>,
+    version: Option<ClientVersion>,
+    settings: Settings,
     workers: BTreeMap<&'static str, Coordinator>,
     events: Vec<(&'static str, Event)>,
     requests: Vec<Request>,
@@ -31,6 +40,10 @@ impl Fleet {
             now: Moment::START,
             shards: shards.collect(),
             table: BTreeMap::new(),
+            members: BTreeMap::new(),
+            lock: None,
+            version: None,
+            settings: Settings::default(),
             workers: BTreeMap::new(),
             events: Vec::new(),
             requests: Vec::new(),
@@ -49,7 +62,8 @@ impl Fleet {
 
     fn join(&mut self, name: &'static str) {
         let seed = u64::from(name.as_bytes()[0]);
-        self.workers.insert(name, Coordinator::new(worker(name), Settings::default(), seed, self.now));
+        let settings = self.settings.clone();
+        self.workers.insert(name, Coordinator::new(worker(name), settings, seed, self.now));
     }
 
     fn count(&self, name: &str) -> usize {
@@ -64,11 +78,52 @@ impl Fleet {
         &self.table[&lease_key(shard)]
     }
 
+    /// The time by the wall of every worker, in seconds.
+    fn wall(&self) -> u64 {
+        1_795_000_000 + self.now.since_start().as_secs()
+    }
+
     /// What the table or the stream says to a request.
     fn carry_out(&mut self, request: Request) -> Answer {
         self.requests.push(request.clone());
         match request {
-            Request::List => Answer::Rows(self.table.values().cloned().collect()),
+            Request::Look => {
+                let mut view = View::default();
+                view.leases = self.table.values().cloned().collect();
+                view.members = self.members.values().cloned().collect();
+                view.lock.clone_from(&self.lock);
+                view.version.clone_from(&self.version);
+                Answer::View { view: Box::new(view), wall: self.wall() }
+            }
+            Request::Assigned => unreachable!("the table is small"),
+            Request::Get(key) => Answer::Row(self.table.get(&key).cloned().map(Box::new)),
+            Request::Delete(row) => {
+                self.table.remove(&row.key);
+                Answer::Written
+            }
+            Request::Report(mut member) => {
+                member.updated = self.wall();
+                self.members.insert(member.worker.clone(), *member);
+                Answer::Written
+            }
+            Request::Forget { worker, .. } => {
+                self.members.remove(&worker);
+                Answer::Written
+            }
+            Request::Lock(change) => match change.apply_to(self.lock.as_ref()) {
+                Ok(lock) => {
+                    self.lock = lock;
+                    Answer::Written
+                }
+                Err(_) => Answer::Conflict(None),
+            },
+            Request::Claim(version) => match self.version {
+                Some(_) => Answer::Conflict(None),
+                None => {
+                    self.version = Some(version);
+                    Answer::Written
+                }
+            },
             Request::ListShards(_) => Answer::Shards(self.shards.clone()),
             Request::Create(row) => match self.table.get(&row.key) {
                 Some(row) => Answer::Conflict(Some(Box::new(row.clone()))),
@@ -155,7 +210,7 @@ impl Fleet {
     }
 
     fn told(&self, name: &str) -> Vec<&Event> {
-        let kept = |event: &Event| matches!(event, Event::Kept { .. });
+        let kept = |event: &Event| matches!(event, Event::Kept { .. } | Event::Leads(_));
         self.events
             .iter()
             .filter(|(who, event)| *who == name && !kept(event))

@@ -1,0 +1,232 @@
+//! Giving leases up: to a worker that is to have them, or to whoever wants them.
+
+use shardflow_core::{LeaseChange, LeaseKey, LeaseRow, WorkerId};
+
+use super::coordinator::{Coordinator, Leaving};
+use super::held::{Held, Tenure};
+use super::messages::{Answer, Event, NotWritten, Pending, Request};
+use crate::Moment;
+use crate::leader::{Decision, Load, by_count};
+
+impl Coordinator {
+    /// Takes no more leases, and gives up those that are held: each is offered to a live worker, and goes on being
+    /// processed until that one has had time to notice. [`Event::LetGo`] asks for its end.
+    ///
+    /// The row that says that this worker is there goes first, and the leader's lock with it: nobody gives a lease to a
+    /// worker that is about to go.
+    pub fn shut_down(&mut self, now: Moment) {
+        if self.stopping.is_some() {
+            return;
+        }
+        self.stopping = Some(now);
+        self.expire(now);
+        let offers = self.share_out(now);
+        for (key, held) in &mut self.held {
+            held.leaving |= held.waiting;
+            let offered = offers.iter().any(|(offered, _)| offered == key);
+            if !held.waiting && held.handing_over.is_none() && !offered {
+                self.events.push_back(Event::LetGo { key: key.clone(), tenure: held.tenure });
+            }
+        }
+        for (key, to) in offers {
+            if let Some(tenure) = self.held.get(&key).map(|held| held.tenure) {
+                self.offer(&key, tenure, to);
+            }
+        }
+        if self.admission.is_granted() {
+            let request = Request::Forget { worker: self.me.clone(), updated: None };
+            self.send(Pending::Forget, request);
+        }
+        if let Some(change) = self.lock.release() {
+            self.send(Pending::Lock { change: change.clone(), sent: now }, Request::Lock(change));
+        }
+        self.handle_timeout(now);
+    }
+
+    /// Who is to have which of our leases.
+    fn share_out(&self, now: Moment) -> Vec<(LeaseKey, WorkerId)> {
+        let loads = self.seen.to_read().map(|seen| {
+            let mine = self.held.get(&seen.row.key);
+            Load {
+                key: &seen.row.key,
+                owner: seen.row.owner.as_ref().filter(|_| mine.is_none()),
+                settled: false,
+                urgent: true,
+            }
+        });
+        let given = by_count(loads, self.candidates(now), self.settings.max_leases);
+        let ours = |decision| match decision {
+            Decision::Give { key, to } => {
+                let held = self.held.get(&key)?;
+                (!held.waiting && held.handing_over.is_none() && !held.leaving).then_some((key, to))
+            }
+            Decision::Move { .. } => None,
+        };
+        given.into_iter().filter_map(ours).collect()
+    }
+
+    /// Begins to hand a lease of ours over.
+    pub(super) fn offer(&mut self, key: &LeaseKey, tenure: Tenure, to: WorkerId) {
+        let change = LeaseChange::StartHandoff { from: self.me.clone(), to: to.clone() };
+        let pending = Pending::Offer { key: key.clone(), tenure, to };
+        self.send(pending, Request::Write { key: key.clone(), change });
+    }
+
+    pub(super) fn offered(
+        &mut self,
+        now: Moment,
+        key: &LeaseKey,
+        tenure: Tenure,
+        to: WorkerId,
+        answer: Answer,
+    ) {
+        let Some(held) = self.held.get_mut(key).filter(|held| held.tenure == tenure) else { return };
+        match answer {
+            Answer::Written => {
+                held.row.checkpoint_owner = held.row.owner.replace(to);
+                self.asked_for(now, key);
+            }
+            // It is offered to another one already, or it is unknown whether it is: its next renewal tells.
+            _ if held.handing_over.is_none() => {
+                held.next_renewal = now;
+                if self.stopping.is_some() {
+                    self.events.push_back(Event::LetGo { key: key.clone(), tenure });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Another worker is to have a lease of ours. One that nobody was told of goes at once.
+    pub(super) fn asked_for(&mut self, now: Moment, key: &LeaseKey) {
+        let Some(held) = self.held.get_mut(key) else { return };
+        held.handing_over = Some(now);
+        if held.waiting {
+            held.leaving = true;
+        } else if self.stopping.is_none() {
+            self.events.push_back(Event::HandoffAsked { key: key.clone(), tenure: held.tenure });
+        }
+    }
+
+    /// Handoffs that a look at the table shows, sooner than the next renewal would.
+    pub(super) fn notice_handoffs(&mut self, now: Moment) {
+        let me = &self.me;
+        let asked: Vec<_> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.handing_over.is_none())
+            .filter_map(|(key, held)| {
+                let row = &self.seen.get(key)?.row;
+                let ours = row.checkpoint_owner.as_ref() == Some(me) && row.owner.as_ref() != Some(me);
+                // A look may be older than what we have written since, but not older than this holding.
+                (ours && row.counter >= held.began_with).then(|| (key.clone(), row.owner.clone()))
+            })
+            .collect();
+        for (key, owner) in asked {
+            if let Some(held) = self.held.get_mut(&key) {
+                held.row.owner = owner;
+                held.row.checkpoint_owner = Some(self.me.clone());
+                self.asked_for(now, &key);
+            }
+        }
+        self.leave_ready(now);
+    }
+
+    /// When leases that are offered since the shutdown are let go.
+    pub(super) fn offers_end(&self) -> Option<Moment> {
+        // A look, and a little for the answers: whoever is to have them looks twice a second from then on.
+        let grace = self.settings.look_every + Self::EAGER;
+        let told = |held: &&Held| held.handing_over.is_some() && !held.let_go && !held.leaving;
+        let offered = self.held.values().filter(told).filter_map(|held| held.handing_over);
+        self.stopping.and(offered.map(|since| since.after(grace)).min())
+    }
+
+    pub(super) fn let_go_in_time(&mut self, now: Moment) {
+        let grace = self.settings.look_every + Self::EAGER;
+        if self.stopping.is_none() {
+            return;
+        }
+        for (key, held) in &mut self.held {
+            if held.handing_over.is_some_and(|since| since.after(grace) <= now)
+                && !held.let_go
+                && !held.leaving
+            {
+                held.let_go = true;
+                self.events.push_back(Event::LetGo { key: key.clone(), tenure: held.tenure });
+            }
+        }
+    }
+
+    /// Gives up the leases that are left and have nothing under way.
+    pub(super) fn leave_ready(&mut self, now: Moment) {
+        let ready = |held: &Held| held.leaving && held.writes == 0;
+        let keys: Vec<_> =
+            self.held.iter().filter(|(_, held)| ready(held)).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            let Some(held) = self.held.remove(&key) else { continue };
+            self.drop_family(&key);
+            for (_, id) in held.wanted {
+                self.events.push_back(Event::NotCheckpointed { id, cause: NotWritten::LeaseLost });
+            }
+            if !held.row.checkpoint.is_shard_end() {
+                self.let_go(now, key, &held.row);
+            }
+        }
+    }
+
+    /// Writes that the lease is the next worker's, or anybody's.
+    pub(super) fn let_go(&mut self, now: Moment, key: LeaseKey, row: &LeaseRow) {
+        let (owner, checkpoint_owner) = (row.owner.clone(), row.checkpoint_owner.clone());
+        let change = match &owner {
+            Some(to) if checkpoint_owner.is_some() => {
+                LeaseChange::Assign { to: to.clone(), owner: owner.clone(), checkpoint_owner }
+            }
+            _ => LeaseChange::Evict { owner, checkpoint_owner },
+        };
+        self.leaving.insert(key, Leaving { change, tries: 0, retry: Some(now) });
+        self.retry_leaving(now);
+    }
+
+    pub(super) fn retry_leaving(&mut self, now: Moment) {
+        let mut due = Vec::new();
+        for (key, leaving) in &mut self.leaving {
+            if leaving.retry.take_if(|at| *at <= now).is_some() {
+                leaving.tries += 1;
+                due.push((key.clone(), leaving.change.clone()));
+            }
+        }
+        for (key, change) in due {
+            self.send(Pending::Leave { key: key.clone() }, Request::Write { key, change });
+        }
+    }
+
+    pub(super) fn left(&mut self, now: Moment, key: &LeaseKey, answer: Answer) {
+        /// After that many tries others will find the lease unkept as soon as we would have told them.
+        const TRIES: u32 = 10;
+        match answer {
+            Answer::Conflict(Some(row))
+                if row.holder() == Some(&self.me) && !row.checkpoint.is_shard_end() =>
+            {
+                // A handoff began while we were leaving: the row names somebody to give it to.
+                let tries = self.leaving.remove(key).map_or(0, |leaving| leaving.tries);
+                if tries < TRIES {
+                    self.let_go(now, key.clone(), &row);
+                }
+            }
+            Answer::Failed(_) => {
+                if let Some(leaving) = self.leaving.get_mut(key) {
+                    leaving.retry = Some(now.after(Self::PAUSE));
+                }
+                self.leaving.retain(|_, leaving| leaving.tries < TRIES);
+            }
+            Answer::Written
+            | Answer::Conflict(_)
+            | Answer::View { .. }
+            | Answer::Keys(_)
+            | Answer::Row(_)
+            | Answer::Shards(_) => {
+                self.leaving.remove(key);
+            }
+        }
+    }
+}

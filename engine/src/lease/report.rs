@@ -1,0 +1,90 @@
+//! How a worker says that it is there, and finds out that another one says so under the same name.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use shardflow_core::{Member, WorkerId};
+
+use super::coordinator::Coordinator;
+use super::messages::{Answer, Pending, Request};
+use crate::{Failure, Moment};
+
+/// What this worker has told of itself.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// When to tell again; nothing before the table may be written to.
+    next: Option<Moment>,
+    /// Which run of the worker this is. Nothing before the first look.
+    instance: Option<String>,
+    /// The row of a former run, as it was first seen.
+    former: Option<Member>,
+    /// Whether a row of this run is known to be in the table.
+    told: bool,
+    /// Workers of whose clocks was told already.
+    skewed: BTreeSet<WorkerId>,
+}
+
+impl Report {
+    /// The worker is to be known from now on.
+    pub(super) fn begin(&mut self, now: Moment) {
+        self.next.get_or_insert(now);
+    }
+
+    pub(super) fn wakes(&self) -> Option<Moment> {
+        self.next
+    }
+
+    pub(super) fn answered(&mut self, now: Moment, answer: &Answer, every: Duration) {
+        self.told |= matches!(answer, Answer::Written);
+        let wait = if matches!(answer, Answer::Written) { every } else { Coordinator::PAUSE * 5 };
+        self.next = Some(now.after(wait));
+    }
+
+    /// Whether a clock that goes wrong has not been told of yet.
+    pub(super) fn tell_skew(&mut self, worker: &WorkerId) -> bool {
+        self.skewed.insert(worker.clone())
+    }
+
+    /// What a look shows of this worker itself. Two that have the same name each find the other's run in their row: the
+    /// later one gives way.
+    pub(super) fn look(
+        &mut self,
+        now: Moment,
+        wall: u64,
+        nonce: u64,
+        me: &WorkerId,
+        rows: &[Member],
+    ) -> Option<Failure> {
+        let row = rows.iter().find(|row| row.worker == *me);
+        if self.instance.is_none() {
+            // Fixed width, so that the order of texts is that of times.
+            self.instance = Some(format!("{wall:012}-{nonce:016x}"));
+            self.former = row.cloned();
+        }
+        let row = row.filter(|row| self.told && Some(*row) != self.former.as_ref())?;
+        let (mine, other) = (self.instance.as_ref(), row.instance.as_ref());
+        if other.is_none() || other == mine {
+            return None;
+        }
+        if other > mine {
+            // It has to see that it came later.
+            self.next = Some(now);
+            return None;
+        }
+        let message = format!("another worker is running under the name {me}: each needs one of its own");
+        Some(Failure::refused("DuplicateWorkerId", message))
+    }
+}
+
+impl Coordinator {
+    /// Says that this worker is there, if it is time to.
+    pub(super) fn report_in_time(&mut self, now: Moment) {
+        if self.stopping.is_some() || self.report.next.is_none_or(|next| next > now) {
+            return;
+        }
+        self.report.next = None;
+        let mut row = Member::new(self.me.clone(), 0);
+        row.instance.clone_from(&self.report.instance);
+        self.send(Pending::Report, Request::Report(Box::new(row)));
+    }
+}
