@@ -294,7 +294,9 @@ async fn carry_out(store: &dyn LeaseStore, client: &Client, request: Request, ti
     }
     let work = async {
         match request {
-            Request::List => store.list().await.map_or_else(StoreError::into_answer, Answer::Rows),
+            Request::List => {
+                store.view().await.map_or_else(StoreError::into_answer, |view| Answer::Rows(view.leases))
+            }
             Request::Write { key, change } => written(store.write(&key, &change).await),
             Request::Create(row) => written(store.create(&row).await),
             Request::ListShards(_) => unreachable!("answered above"),

@@ -49,6 +49,8 @@ mod checkpointer;
 mod client;
 mod clock;
 mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod consumer;
 mod dynamodb;
 mod error;
@@ -69,8 +71,9 @@ pub use error::{CheckpointError, ConfigError, RunError};
 pub use memory::MemoryLeases;
 pub use processor::{RecordProcessor, ShardInfo, Stop};
 pub use shardflow_core::{
-    Checkpoint, InitialPosition, Invalid, LeaseChange, LeaseKey, LeaseRow, SequenceNumber, ShardId, Stream,
-    UnknownKey, UserRecord, WorkerId,
+    Checkpoint, ClientVersion, InitialPosition, Invalid, LeaderLock, LeaseChange, LeaseKey, LeaseRow,
+    LockChange, Member, PendingCheckpoint, SequenceNumber, ShardId, Stream, StreamIdentifier, Throughput,
+    UnknownKey, UserRecord, Utilisation, View, WorkerId,
 };
 pub use store::{LeaseStore, StoreError};
 pub use worker::{Stopper, Worker};

@@ -1,15 +1,17 @@
 //! Where leases are kept, as far as a worker needs to know.
 
 use async_trait::async_trait;
-use shardflow_core::{LeaseChange, LeaseKey, LeaseRow};
+use shardflow_core::{ClientVersion, LeaseChange, LeaseKey, LeaseRow, LockChange, Member, View, WorkerId};
 use shardflow_engine::Failure;
 use shardflow_engine::lease::Answer;
 
 /// A table of leases. [`DynamoDbLeases`](crate::DynamoDbLeases) is the one that workers share;
 /// [`MemoryLeases`](crate::MemoryLeases) serves tests and single processes.
 ///
-/// Each write is one atomic step with a condition: [`LeaseChange::apply_to`] says what it means. Workers bound every call by
-/// a quarter of the failover time and treat one that is given up as of unknown fate.
+/// Beside the leases it keeps who works ([`Member`]), who leads, and for which KCL the leases are kept. Each write is one
+/// atomic step with a condition: [`LeaseChange::apply_to`] and [`LockChange::apply_to`] say what those mean. Workers bound
+/// every call by a quarter of the failover time and treat one that is given up as of unknown fate; so a call that is
+/// dropped may be carried out or not, but never by half.
 #[async_trait]
 pub trait LeaseStore: Send + Sync + 'static {
     /// Makes the table ready, creating it if need be. Is called once by each worker, and repeated if it fails.
@@ -19,18 +21,33 @@ pub trait LeaseStore: Send + Sync + 'static {
     /// When it is not ready.
     async fn prepare(&self) -> Result<(), StoreError>;
 
-    /// All leases. May lag behind writes; rows that are not leases are left out.
+    /// Everything in one look, in any order. May lag behind writes. What is not understood is left out.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be had. A view is whole or not at all.
+    async fn view(&self) -> Result<View, StoreError>;
+
+    /// One lease, if there is such a row. Never lags behind writes.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be had, or read.
+    async fn get(&self, key: &LeaseKey) -> Result<Option<LeaseRow>, StoreError>;
+
+    /// The leases whose row names the worker as its owner, in any order. May lag behind writes; cheaper than a view where
+    /// the store has an index.
     ///
     /// # Errors
     ///
     /// When they cannot be had.
-    async fn list(&self) -> Result<Vec<LeaseRow>, StoreError>;
+    async fn assigned(&self, worker: &WorkerId) -> Result<Vec<LeaseKey>, StoreError>;
 
     /// Enters a row, if there is none of its key.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] when there is one.
+    /// [`StoreError::Conflict`] when there is one, with it.
     async fn create(&self, row: &LeaseRow) -> Result<(), StoreError>;
 
     /// Changes a row, if it is as the change says. Attributes that the change does not name are left alone.
@@ -39,13 +56,50 @@ pub trait LeaseStore: Send + Sync + 'static {
     ///
     /// [`StoreError::Conflict`] when it is not, with the row as it is.
     async fn write(&self, key: &LeaseKey, change: &LeaseChange) -> Result<(), StoreError>;
+
+    /// Deletes a row whose counter and checkpoint are those of `expected`. A row that is not there counts as deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] when they are not, with the row as it is.
+    async fn delete(&self, key: &LeaseKey, expected: &LeaseRow) -> Result<(), StoreError>;
+
+    /// Says that a worker is there, in place of what it said before. Attributes that a [`Member`] does not have are left
+    /// alone.
+    ///
+    /// # Errors
+    ///
+    /// When it was not written.
+    async fn put_member(&self, member: &Member) -> Result<(), StoreError>;
+
+    /// Says that a worker is gone; with `updated`, only if it has said nothing since. A worker that is not there counts as
+    /// deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`], without a row, when it has.
+    async fn delete_member(&self, worker: &WorkerId, updated: Option<u64>) -> Result<(), StoreError>;
+
+    /// Changes the leader's lock, if it is as the change says.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`], without a row, when it is not.
+    async fn change_lock(&self, change: &LockChange) -> Result<(), StoreError>;
+
+    /// Says for which KCL the leases are kept, if nothing says so yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`], without a row, when something does.
+    async fn claim(&self, version: &ClientVersion, worker: &WorkerId) -> Result<(), StoreError>;
 }
 
 /// A lease store did not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The row is not as the condition says; as it is, if there is one.
+    /// The row is not as the condition says; as it is, if there is one and it is a lease.
     #[error("the row is not as expected")]
     Conflict(Option<Box<LeaseRow>>),
     /// Not now.
@@ -65,6 +119,10 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    pub(crate) fn refused(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Refused { code: code.into(), message: message.into() }
+    }
+
     /// What the coordinator is told.
     pub(crate) fn into_answer(self) -> Answer {
         match self {

@@ -97,9 +97,9 @@ impl Application {
     ///
     /// When the table cannot be read.
     pub async fn rows(&self) -> Vec<LeaseRow> {
-        let mut rows = match self.leases().list().await {
+        let mut rows = match self.leases().view().await {
             Err(StoreError::Refused { code, .. }) if code == "ResourceNotFoundException" => Vec::new(),
-            rows => rows.expect("the table can be read"),
+            view => view.expect("the table can be read").leases,
         };
         rows.sort_by(|a, b| a.key.cmp(&b.key));
         rows

@@ -117,7 +117,7 @@ async fn the_shards_of_a_killed_worker_are_taken_over_and_nothing_is_lost() {
     let repeats = account.counts.values().filter(|&&count| count > 1).count();
     assert!(repeats <= 4 * 50, "{repeats} repeats: more than the batches that were not checkpointed");
     let leases = DynamoDbLeases::new(Place::inside(&local).dynamodb(), "billing".parse().unwrap());
-    for row in leases.list().await.unwrap() {
+    for row in leases.view().await.unwrap().leases {
         assert_eq!(row.holder().unwrap().as_str(), "b", "{row:?}");
     }
     b.kill().await.unwrap();

@@ -1,8 +1,18 @@
 //! Leases in a DynamoDB table, with the KCL's attributes and conditions.
 
 mod expression;
+#[cfg(test)]
+mod fixture;
+mod item;
 mod leases;
+mod lock;
+mod member;
+mod name;
+mod place;
 mod row;
+mod scan;
 mod table;
+mod version;
 
-pub use leases::{DynamoDbLeases, TableName};
+pub use leases::DynamoDbLeases;
+pub use name::TableName;

@@ -1,6 +1,6 @@
 //! Lease rows as DynamoDB items.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
@@ -8,20 +8,18 @@ use shardflow_core::{
     Checkpoint, HashKeyRange, Invalid, LeaseKey, LeaseRow, PendingCheckpoint, ShardId, WorkerId,
 };
 
-pub(super) type Item = HashMap<String, AttributeValue>;
+use super::item::{Item, Kind, integer, missing, needed, number, string, text};
 
 /// The item of a new row.
 pub(super) fn write(row: &LeaseRow) -> Item {
-    let text = |text: &dyn ToString| AttributeValue::S(text.to_string());
-    let number = |number: u64| AttributeValue::N(number.to_string());
     let mut item = Item::from([
         ("leaseKey".into(), text(&row.key)),
         // From KCL 3.5 on, rows of other kinds share the table. Older ones do not look at it.
-        ("entityType".into(), text(&"LEASE")),
-        ("leaseCounter".into(), number(row.counter)),
-        ("ownerSwitchesSinceCheckpoint".into(), number(row.owner_switches)),
-        ("checkpoint".into(), text(&row.checkpoint.as_str())),
-        ("checkpointSubSequenceNumber".into(), number(row.checkpoint.sub_sequence_number())),
+        ("entityType".into(), text("LEASE")),
+        ("leaseCounter".into(), integer(row.counter)),
+        ("ownerSwitchesSinceCheckpoint".into(), integer(row.owner_switches)),
+        ("checkpoint".into(), text(row.checkpoint.as_str())),
+        ("checkpointSubSequenceNumber".into(), integer(row.checkpoint.sub_sequence_number())),
     ]);
     // DynamoDB knows no empty sets: what there is none of is left out.
     for (attribute, shards) in [("parentShardId", &row.parents), ("childShardIds", &row.children)] {
@@ -33,41 +31,42 @@ pub(super) fn write(row: &LeaseRow) -> Item {
         }
     }
     if let Some(range) = row.hash_key_range {
-        item.insert("startingHashKey".into(), text(&range.start()));
-        item.insert("endingHashKey".into(), text(&range.end()));
+        item.insert("startingHashKey".into(), text(range.start()));
+        item.insert("endingHashKey".into(), text(range.end()));
+    }
+    if let Some(stream) = &row.stream {
+        item.insert("streamName".into(), text(stream));
+        item.insert("shardId".into(), text(&row.shard_id));
     }
     item
 }
 
-/// Reads a lease, or tells in the log why an item is none. Items of other kinds are passed over in silence.
-pub(super) fn read_or_skip(item: &Item) -> Option<LeaseRow> {
-    if string(item, "entityType").is_some_and(|kind| kind != "LEASE") {
-        return None;
+/// Reads a lease.
+pub(super) fn read(item: &Item) -> Result<LeaseRow, Invalid> {
+    if Kind::of(item, "leaseKey", Kind::Lease) != Kind::Lease {
+        return Err(Invalid::new("entityType", format_args!("{:?}", string(item, "entityType")), "LEASE"));
     }
-    match read(item) {
-        Ok(row) => Some(row),
-        Err(error) => {
-            tracing::warn!(%error, lease_key = ?string(item, "leaseKey"), "a row of the lease table is no lease");
-            None
-        }
-    }
-}
-
-fn read(item: &Item) -> Result<LeaseRow, Invalid> {
-    let missing = |what| Invalid::new(what, "nothing", "an attribute of every lease");
-    let key = string(item, "leaseKey").ok_or_else(|| missing("leaseKey"))?;
+    let key = needed(item, "leaseKey")?;
     // Applications of several streams keep the shard apart from the key.
     let shard_id: ShardId = string(item, "shardId").unwrap_or(key).parse()?;
-    let checkpoint = string(item, "checkpoint").ok_or_else(|| missing("checkpoint"))?;
     let sub_sequence_number = number(item, "checkpointSubSequenceNumber").unwrap_or_default();
-    let mut row = LeaseRow::new(shard_id, Checkpoint::parse(checkpoint, sub_sequence_number)?);
-    row.key = LeaseKey::from(&key.parse::<ShardId>()?);
+    let checkpoint = Checkpoint::parse(needed(item, "checkpoint")?, sub_sequence_number)?;
+    let stream = string(item, "streamName").map(str::parse).transpose()?;
+    let mut row = LeaseRow::new(shard_id, checkpoint).of_stream(stream);
+    if row.key.as_str() != key {
+        return Err(Invalid::new(
+            "leaseKey",
+            format_args!("{key:?}"),
+            "the shard, behind its stream if there are several",
+        ));
+    }
     row.owner = worker(item, "leaseOwner")?;
     row.checkpoint_owner = worker(item, "checkpointOwner")?;
     row.counter = number(item, "leaseCounter").ok_or_else(|| missing("leaseCounter"))?;
     row.owner_switches = number(item, "ownerSwitchesSinceCheckpoint").unwrap_or_default();
     row.parents = shards(item, "parentShardId")?;
     row.children = shards(item, "childShardIds")?;
+    row.throughput = item.get("throughputKBps").and_then(|n| n.as_n().ok()).map(|n| n.parse()).transpose()?;
     if let (Some(start), Some(end)) = (string(item, "startingHashKey"), string(item, "endingHashKey")) {
         row.hash_key_range = Some(HashKeyRange::new(start.parse()?, end.parse()?)?);
     }
@@ -80,12 +79,13 @@ fn read(item: &Item) -> Result<LeaseRow, Invalid> {
     Ok(row)
 }
 
-fn string<'a>(item: &'a Item, attribute: &str) -> Option<&'a str> {
-    item.get(attribute).and_then(|value| value.as_s().ok()).map(String::as_str)
-}
-
-fn number(item: &Item, attribute: &str) -> Option<u64> {
-    item.get(attribute).and_then(|value| value.as_n().ok()).and_then(|number| number.parse().ok())
+/// The key alone, which is all that an index has.
+pub(super) fn key(item: &Item) -> Result<LeaseKey, Invalid> {
+    let key = needed(item, "leaseKey")?;
+    Ok(match key.rsplit_once(':') {
+        Some((stream, shard)) => LeaseKey::of(Some(&stream.parse()?), &shard.parse()?),
+        None => LeaseKey::from(&key.parse()?),
+    })
 }
 
 fn worker(item: &Item, attribute: &str) -> Result<Option<WorkerId>, Invalid> {
@@ -99,43 +99,17 @@ fn shards(item: &Item, attribute: &str) -> Result<BTreeSet<ShardId>, Invalid> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::Fixture;
     use super::*;
-    use serde_json::Value;
-
-    /// The rows of a table of the Java KCL 3.5.1, as captured. See `tests/fixtures/README.md`.
-    fn captured(fixture: &str) -> Vec<Item> {
-        let fixture: Value = serde_json::from_str(fixture).unwrap();
-        let table = &fixture["tables"][fixture["app"].as_str().unwrap()];
-        table["scan"].as_array().unwrap().iter().map(item).collect()
-    }
-
-    fn item(row: &Value) -> Item {
-        row.as_object().unwrap().iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
-    }
-
-    fn attribute(value: &Value) -> AttributeValue {
-        let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let list = |value: &Value| value.as_array().unwrap().clone();
-        match kind.as_str() {
-            "S" => AttributeValue::S(text(value)),
-            "N" => AttributeValue::N(text(value)),
-            "B" => AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(text(value))),
-            "SS" => AttributeValue::Ss(list(value).iter().map(text).collect()),
-            "L" => AttributeValue::L(list(value).iter().map(attribute).collect()),
-            "M" => AttributeValue::M(item(value)),
-            other => panic!("{other}"),
-        }
-    }
 
     fn leases(fixture: &str) -> Vec<LeaseRow> {
-        captured(fixture).iter().filter_map(read_or_skip).collect()
+        Fixture::new(fixture).leases().iter().filter_map(|item| read(item).ok()).collect()
     }
 
     #[test]
     fn leases_of_the_java_kcl_are_read_and_its_other_rows_passed_over() {
         let fixture = include_str!("../../tests/fixtures/java-kcl-3.5.1/01-startup-4-shards.json");
-        assert!(captured(fixture).len() > 4, "the leader's row, the worker's, the migration's");
+        assert!(Fixture::new(fixture).leases().len() > 4, "the leader's row, the worker's, the migration's");
         let rows = leases(fixture);
         assert_eq!(rows.len(), 4);
         assert!(rows.iter().all(|row| row.owner == Some("worker-1".parse().unwrap()) && row.counter == 1));
@@ -179,10 +153,10 @@ mod tests {
     #[test]
     fn what_java_entered_for_a_new_shard_we_would_enter_too() {
         let fixture = include_str!("../../tests/fixtures/java-kcl-3.5.1/05c-after-merge-child-created.json");
-        for item in captured(fixture) {
+        for item in Fixture::new(fixture).leases() {
             if item.get("leaseCounter") == Some(&AttributeValue::N("0".into())) {
-                let row = read(&item).unwrap();
-                assert_eq!(write(&row), item);
+                let row = read(item).unwrap();
+                assert_eq!(&write(&row), item);
                 return;
             }
         }
@@ -190,7 +164,40 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_no_lease_is_passed_over() {
+    fn leases_of_several_streams_name_theirs() {
+        let fixture = include_str!("../../tests/fixtures/java-kcl-3.5.1/09a-multi-stream.json");
+        for item in Fixture::new(fixture).leases().iter().filter(|item| item["entityType"] == text("LEASE")) {
+            let row = read(item).unwrap();
+            let stream = row.stream.as_ref().unwrap();
+            assert_eq!(row.key.as_str(), format!("{stream}:{}", row.shard_id));
+            assert_eq!(key(item), Ok(row.key.clone()));
+            let written = write(&row);
+            for attribute in ["leaseKey", "streamName", "shardId"] {
+                assert_eq!(written[attribute], item[attribute]);
+            }
+            assert!(
+                read(
+                    &item
+                        .iter()
+                        .filter(|(name, _)| *name != "streamName")
+                        .map(|(n, v)| (n.clone(), v.clone()))
+                        .collect()
+                )
+                .is_err()
+            );
+        }
+    }
+
+    #[test]
+    fn throughput_is_read_as_java_writes_it() {
+        let mut item = write(&LeaseRow::new(ShardId::numbered(0), Checkpoint::TrimHorizon));
+        assert_eq!(read(&item).unwrap().throughput, None);
+        item.insert("throughputKBps".into(), AttributeValue::N("2.6E-5".into()));
+        assert_eq!(read(&item).unwrap().throughput.unwrap().millionths(), 26);
+    }
+
+    #[test]
+    fn a_row_that_is_no_lease_is_not_taken_for_one() {
         for item in [
             Item::new(),
             Item::from([("leaseKey".into(), AttributeValue::S("Leader".into()))]),
@@ -200,7 +207,7 @@ mod tests {
                 ("leaseCounter".into(), AttributeValue::N("1".into())),
             ]),
         ] {
-            assert_eq!(read_or_skip(&item), None);
+            assert!(read(&item).is_err(), "{item:?}");
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::StoreError;
 
 /// The index by which workers of KCL 3 find their leases. Created with the table it is ready with it; added later, as the
 /// KCL does, it takes minutes.
-const INDEX: &str = "LeaseOwnerToLeaseKeyIndex";
+pub(super) const INDEX: &str = "LeaseOwnerToLeaseKeyIndex";
 
 /// Waits for the table to be usable, after creating it if need be. The caller bounds the time.
 pub(super) async fn prepare(dynamodb: &Client, table: &str) -> Result<(), StoreError> {
