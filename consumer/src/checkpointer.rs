@@ -89,6 +89,14 @@ impl Checkpointer {
         Ok(())
     }
 
+    /// The handler is given so many bytes, which the leader may want to know of.
+    pub(crate) fn delivers(&self, batch: &Batch) {
+        let bytes = batch.into_iter().map(|record| record.data.len() as u64).sum();
+        // A keeper that is busy does without: it is an average.
+        let (key, tenure) = (self.key.clone(), self.tenure);
+        let _told = self.keeper.try_send(Command::Delivered { key, tenure, bytes }).is_ok();
+    }
+
     /// The handler is given everything up to here.
     pub(crate) fn given(&self, up_to: Checkpoint) {
         self.range().given(up_to);

@@ -29,6 +29,11 @@ impl Clock {
             .unwrap_or_else(|| self.epoch + std::time::Duration::from_secs(1 << 32))
     }
 
+    /// Seconds since 1970.
+    pub(crate) fn wall_seconds(self) -> u64 {
+        self.wall().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    }
+
     pub(crate) fn wall(self) -> SystemTime {
         self.started + self.epoch.elapsed()
     }

@@ -67,17 +67,42 @@ impl Config {
     /// the price of more renewals: three in that time. The KCL's `failoverTimeMillis`.
     #[must_use]
     pub fn failover_time(mut self, time: Duration) -> Self {
-        self.lease.failover = time.max(Duration::from_millis(100));
+        let time = time.max(Duration::from_millis(100));
+        self.lease.failover = time;
+        self.lease.look_every = time.mul_f64(0.3);
+        self.lease.lock_lasts = time * 3;
         self
     }
 
-    /// Time between two looks at the whole lease table, give or take a tenth. Default 5 s.
+    /// Time between two looks at the lease table. Default three tenths of the failover time, that is 3 s; set it after
+    /// that.
     ///
-    /// Each look reads every lease. Less of it finds free leases sooner; a lease that another worker stops renewing is
-    /// looked at in time in any case. The KCL's `leaseAssignmentIntervalMillis` does the same for its leader.
+    /// Each look reads every lease, as long as there are no more than 1,000; of a larger table this worker's own leases
+    /// are looked for by the index, and the whole of it is read less often in proportion. Less of it finds sooner what a
+    /// leader has given to this worker, and what a dead worker has left: its shards are read again after the failover time
+    /// and this. The KCL's leader looks every `leaseAssignmentIntervalMillis`, its followers in half of that time.
     #[must_use]
     pub fn lease_scan_interval(mut self, interval: Duration) -> Self {
-        self.lease.scan_every = interval.max(Duration::from_millis(10));
+        self.lease.look_every = interval.max(Duration::from_millis(10));
+        self
+    }
+
+    /// How long the lock of the leader lasts that is not renewed. Default three failover times, that is 30 s; set it after
+    /// that. It is renewed three times in it, and others take it no sooner than they have seen it unchanged for so long.
+    ///
+    /// Without a leader, leases are kept and shards are read; dead workers' leases are taken by the others. What waits is
+    /// balance. The KCL's `dynamoDbLockBasedLeaderLeaseDurationInMillis`, 120 s there.
+    #[must_use]
+    pub fn leader_lease(mut self, time: Duration) -> Self {
+        self.lease.lock_lasts = time.max(Duration::from_millis(100));
+        self
+    }
+
+    /// Whether this worker competes for the lock of the leader. Default true. Without it, it takes the leases that
+    /// another worker gives to it, of this library or the KCL for Java, and what nobody keeps.
+    #[must_use]
+    pub fn may_lead(mut self, leads: bool) -> Self {
+        self.lease.may_lead = leads;
         self
     }
 

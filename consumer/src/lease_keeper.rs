@@ -33,6 +33,11 @@ pub(crate) enum Command {
         children: Vec<Shard>,
         reply: oneshot::Sender<Result<(), Failure>>,
     },
+    Delivered {
+        key: LeaseKey,
+        tenure: Tenure,
+        bytes: u64,
+    },
     Leave {
         key: LeaseKey,
         tenure: Tenure,
@@ -98,6 +103,7 @@ impl LeaseKeeper {
 struct Loop {
     keeper: LeaseKeeper,
     coordinator: Coordinator,
+    context: Arc<Context>,
     /// Requests under way, each bounded in time.
     requests: JoinSet<(RequestId, Answer)>,
     ids: BTreeMap<Id, RequestId>,
@@ -115,7 +121,16 @@ impl Loop {
     fn new(keeper: LeaseKeeper, start_by: Instant) -> Self {
         let now = keeper.clock.now();
         let coordinator = Coordinator::new(keeper.worker.clone(), keeper.settings.clone(), seed(), now);
+        let context = Context {
+            worker: keeper.worker.clone(),
+            store: Arc::clone(&keeper.store),
+            client: keeper.client.clone(),
+            clock: keeper.clock,
+            // What is still not answered then is given up; writes have been repeated beside it long before.
+            timeout: keeper.settings.failover / 4,
+        };
         Self {
+            context: Arc::new(context),
             keeper,
             coordinator,
             requests: JoinSet::new(),
@@ -202,6 +217,7 @@ impl Loop {
                 self.families.insert((key.clone(), tenure), reply);
                 self.coordinator.enter_children(now, &key, tenure, children);
             }
+            Command::Delivered { key, tenure, bytes } => self.coordinator.delivered(&key, tenure, bytes),
             Command::Leave { key, tenure } => self.coordinator.leave(now, &key, tenure),
             Command::LookSoon => self.coordinator.look_soon(now),
             Command::ShutDown => {}
@@ -235,11 +251,8 @@ impl Loop {
 
     fn drain(&mut self) {
         while let Some((id, request)) = self.coordinator.poll_request() {
-            let (store, client) = (Arc::clone(&self.keeper.store), self.keeper.client.clone());
-            // Four tries fit into the life of a lease.
-            let timeout = self.keeper.settings.failover / 4;
-            let task =
-                self.requests.spawn(async move { (id, carry_out(&*store, &client, request, timeout).await) });
+            let context = Arc::clone(&self.context);
+            let task = self.requests.spawn(async move { (id, carry_out(&context, request).await) });
             self.ids.insert(task.id(), id);
         }
         while let Some(event) = self.coordinator.poll_event() {
@@ -262,9 +275,16 @@ impl Loop {
                 Event::Unable(Failure { code, message, .. }) => {
                     self.untold.push_back(Told::Unable(RunError::Refused { code, message }));
                 }
+                Event::Leads(leads) => tracing::info!(leads, "leadership of the application's workers"),
+                Event::ClockSkew { worker, ahead } => tracing::warn!(
+                    %worker,
+                    seconds_ahead = ahead,
+                    "the clock of another worker and this one's are far apart"
+                ),
                 Event::Acquired { .. }
                 | Event::Kept { .. }
                 | Event::HandoffAsked { .. }
+                | Event::LetGo { .. }
                 | Event::Lost { .. } => self.untold.push_back(Told::Lease(event)),
             }
         }
@@ -285,7 +305,8 @@ impl Loop {
     }
 }
 
-async fn carry_out(store: &dyn LeaseStore, client: &Client, request: Request, timeout: Duration) -> Answer {
+async fn carry_out(context: &Context, request: Request) -> Answer {
+    let Context { worker, store, client, clock, timeout } = context;
     let written =
         |result: Result<(), StoreError>| result.map_or_else(StoreError::into_answer, |()| Answer::Written);
     // Bounded by the client, page by page: a long list may take longer than one write.
@@ -294,14 +315,39 @@ async fn carry_out(store: &dyn LeaseStore, client: &Client, request: Request, ti
     }
     let work = async {
         match request {
-            Request::List => {
-                store.view().await.map_or_else(StoreError::into_answer, |view| Answer::Rows(view.leases))
+            Request::Look => match store.view().await {
+                Ok(view) => Answer::View { view: Box::new(view), wall: clock.wall_seconds() },
+                Err(error) => error.into_answer(),
+            },
+            Request::Assigned => {
+                store.assigned(worker).await.map_or_else(StoreError::into_answer, Answer::Keys)
+            }
+            Request::Get(key) => {
+                let row = store.get(&key).await;
+                row.map_or_else(StoreError::into_answer, |row| Answer::Row(row.map(Box::new)))
             }
             Request::Write { key, change } => written(store.write(&key, &change).await),
             Request::Create(row) => written(store.create(&row).await),
+            Request::Delete(row) => written(store.delete(&row.key, &row).await),
+            Request::Report(mut member) => {
+                member.updated = clock.wall_seconds();
+                written(store.put_member(&member).await)
+            }
+            Request::Forget { worker, updated } => written(store.delete_member(&worker, updated).await),
+            Request::Lock(change) => written(store.change_lock(&change).await),
+            Request::Claim(version) => written(store.claim(&version, worker).await),
             Request::ListShards(_) => unreachable!("answered above"),
         }
     };
     let late = |_| Answer::Failed(Failure::unknown("Timeout", format!("no answer within {timeout:?}")));
-    tokio::time::timeout(timeout, work).await.unwrap_or_else(late)
+    tokio::time::timeout(*timeout, work).await.unwrap_or_else(late)
+}
+
+/// What requests are carried out with.
+struct Context {
+    worker: WorkerId,
+    store: Arc<dyn LeaseStore>,
+    client: Client,
+    clock: Clock,
+    timeout: Duration,
 }

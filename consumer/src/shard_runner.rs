@@ -268,6 +268,7 @@ impl Call {
             Self::Initialize => Ok(()),
             Self::Process(batch) => {
                 let batch = Batch(batch);
+                checkpointer.delivers(&batch);
                 checkpointer.given(batch.last().checkpoint());
                 processor.process(&batch, checkpointer).await
             }

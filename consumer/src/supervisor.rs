@@ -119,6 +119,9 @@ where
                     self.leave(key, tenure).await;
                 }
             }
+            Event::LetGo { key, tenure } => {
+                self.order(&key, tenure, |orders| orders.stop = orders.stop.max(Some(Stop::Shutdown)));
+            }
             Event::Lost { key, tenure, cause } => {
                 tracing::warn!(lease_key = %key, ?cause, "lease lost");
                 self.order(&key, tenure, |orders| orders.stop = Some(Stop::LeaseLost));
@@ -129,6 +132,8 @@ where
             | Event::NotCheckpointed { .. }
             | Event::ChildrenEntered { .. }
             | Event::ChildrenMustWait { .. }
+            | Event::Leads(_)
+            | Event::ClockSkew { .. }
             | Event::Unable(_) => {}
         }
     }
@@ -183,10 +188,8 @@ where
     }
 
     async fn stop_all(&mut self) {
+        // The keeper offers each lease to another worker, and says when its shard is to end.
         self.command(Command::ShutDown).await;
-        for running in self.shards.running.values() {
-            running.orders.send_modify(|orders| orders.stop = orders.stop.max(Some(Stop::Shutdown)));
-        }
         for (key, Acquired { tenure, .. }) in std::mem::take(&mut self.shards.waiting) {
             self.leave(key, tenure).await;
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use shardflow_core::{Invalid, Member, Utilisation, WorkerId};
 
-use super::item::{Item, integer, missing, needed, number, text};
+use super::item::{Item, integer, missing, needed, number, string, text};
 use super::place::{Place, Written as _};
 use crate::StoreError;
 
@@ -16,9 +16,14 @@ pub(super) async fn put(place: Place<'_>, member: &Member) -> Result<(), StoreEr
     // Members and leases may share a table: a worker that is named after a shard would make a member of its lease.
     let condition = if names { "attribute_not_exists(leaseCounter)" } else { "" };
     let (samples, limits) = write(&member.metrics);
-    let update = "SET lut = :lut, sts = :sts, opr = :opr, entityType = :entityType";
-    let request = place
-        .update(member.worker.as_str(), update, condition)
+    let mut update = String::from("SET lut = :lut, sts = :sts, opr = :opr, entityType = :entityType");
+    let mut request = place.update(member.worker.as_str(), "", condition);
+    if let Some(instance) = &member.instance {
+        update += ", shardflowInstance = :instance";
+        request = request.expression_attribute_values(":instance", text(instance));
+    }
+    let request = request
+        .update_expression(update)
         .expression_attribute_values(":lut", integer(member.updated))
         .expression_attribute_values(":sts", samples)
         .expression_attribute_values(":opr", limits)
@@ -55,6 +60,7 @@ pub(super) fn read_or_skip(place: Place<'_>, item: &Item) -> Option<Member> {
 fn read(item: &Item, key: &'static str) -> Result<Member, Invalid> {
     let updated = number(item, "lut").ok_or_else(|| missing("lut"))?;
     let mut member = Member::new(needed(item, key)?.parse()?, updated);
+    member.instance = string(item, "shardflowInstance").map(str::to_owned);
     let empty = Item::new();
     let map = |attribute| match item.get(attribute) {
         Some(value) => value.as_m().map_err(|_| Invalid::new(attribute, "not a map", "a map of lists")),
@@ -93,7 +99,6 @@ fn write(metrics: &BTreeMap<String, Utilisation>) -> (AttributeValue, AttributeV
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{Fixture, entries};
-    use super::super::item::string;
     use super::*;
 
     #[test]

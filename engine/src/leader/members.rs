@@ -70,11 +70,6 @@ impl Members {
         self.0.values().filter(move |seen| seen.is_live(now)).map(|seen| &seen.row)
     }
 
-    /// Whether it may be given leases.
-    pub(crate) fn is_live(&self, now: Moment, worker: &WorkerId) -> bool {
-        self.0.get(worker).is_some_and(|seen| seen.is_live(now))
-    }
-
     /// Whether it has a row, fresh or not.
     pub(crate) fn has(&self, worker: &WorkerId) -> bool {
         self.0.contains_key(worker)
@@ -138,12 +133,12 @@ mod tests {
         members.look(at(0), WALL, rows(&[("a", WALL)]));
         let a = "a".parse().unwrap();
         members.failed(at(10), &a);
-        assert!(!members.is_live(at(10), &a));
+        assert_eq!(live(&members, at(10)), [""; 0]);
         members.look(at(12), WALL + 12, rows(&[("a", WALL + 11)]));
-        assert!(members.is_live(at(12), &a));
+        assert_eq!(live(&members, at(12)), ["a"]);
         members.failed(at(13), &a);
         members.renewed(at(14), &a);
-        assert!(members.is_live(at(14), &a));
+        assert_eq!(live(&members, at(14)), ["a"]);
     }
 
     #[test]

@@ -98,7 +98,10 @@ impl Worker {
             self.id = format!("{name}.{}", self.life).parse().expect("it is short");
         }
         let settings = lease::Settings {
-            scan_every: Duration::from_millis(rng.u64(1_000..10_000)),
+            look_every: Duration::from_millis(rng.u64(1_000..5_000)),
+            // One at least has to, or nothing is ever evened out.
+            may_lead: self.id.as_str().starts_with("w0") || rng.u8(..8) > 0,
+            tidy_every: Duration::from_secs(rng.u64(5..60)),
             ..Default::default()
         };
         let coordinator = Coordinator::new(self.id.clone(), settings, rng.u64(..), self.moment(now));
@@ -125,9 +128,6 @@ impl Worker {
         if let Some(alive) = &mut self.alive {
             alive.stopping = true;
             alive.coordinator.shut_down(moment);
-            for running in alive.shards.values_mut() {
-                running.life.stop(moment, Stop::Shutdown);
-            }
             for (key, (_, tenure, _)) in std::mem::take(&mut alive.waiting) {
                 alive.coordinator.leave(moment, &key, tenure);
             }
@@ -253,6 +253,11 @@ impl Alive {
                     self.coordinator.leave(now, &key, tenure);
                 }
             }
+            Event::LetGo { key, tenure } => {
+                if let Some(running) = self.running(&key, tenure) {
+                    running.life.stop(now, Stop::Shutdown);
+                }
+            }
             Event::Lost { key, tenure, cause } => {
                 if let Some(running) = self.running(&key, tenure) {
                     running.life.stop(now, Stop::LeaseLost);
@@ -280,7 +285,7 @@ impl Alive {
                     self.answer(now, &key, tenure, id, lost());
                 }
             }
-            Event::Unable(_) => {}
+            Event::Unable(_) | Event::Leads(_) | Event::ClockSkew { .. } => {}
         }
     }
 

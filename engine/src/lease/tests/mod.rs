@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use shardflow_core::{
-    Checkpoint, ClientVersion, HashKeyRange, LeaderLock, LeaseChange, LeaseKey, LeaseRow, Member, Shard, ShardId,
-    View, WorkerId,
+    Checkpoint, ClientVersion, HashKeyRange, LeaderLock, LeaseChange, LeaseKey, LeaseRow, Member, Shard,
+    ShardId, View, WorkerId,
 };
 
 use super::*;

@@ -159,7 +159,12 @@ fn survivors_part_what_a_dead_worker_had() {
     fleet.workers.remove("a");
     fleet.hand_over_for(16);
     let counts = ["b", "c"].map(|name| fleet.count(name));
-    assert_eq!(counts, [8, 8], "without one handoff: {:?}", fleet.events.iter().rev().take(20).collect::<Vec<_>>());
+    assert_eq!(
+        counts,
+        [8, 8],
+        "without one handoff: {:?}",
+        fleet.events.iter().rev().take(20).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -199,9 +204,11 @@ fn a_worker_that_leads_no_more_directs_nothing() {
     fleet.requests.clear();
     fleet.join("b");
     fleet.run(60);
-    assert!(!fleet.requests.iter().any(|request| matches!(
-        request,
-        Request::Write { change: LeaseChange::StartHandoff { .. }, .. }
-    )));
+    assert!(
+        !fleet.requests.iter().any(|request| matches!(
+            request,
+            Request::Write { change: LeaseChange::StartHandoff { .. }, .. }
+        ))
+    );
     assert_eq!((fleet.count("a"), fleet.count("b")), (4, 0));
 }
