@@ -46,7 +46,7 @@ pub async fn converse(store: &dyn LeaseStore, seed: u64) -> Result<(), Nonconfor
         let meant = model.carry_out(&words);
         match (&said, &meant) {
             (Ok(()), Ok(())) => {}
-            (Err(StoreError::Conflict(said)), Err(meant)) if said.as_deref() == meant.as_ref() => {}
+            (Err(StoreError::Conflict(said)), Err(meant)) if said == meant => {}
             _ => return Err(asked.answered(&said, &meant)),
         }
         if let Some(key) = words.key() {

@@ -18,13 +18,13 @@ pub(super) struct Model {
 }
 
 /// A conflict brings the lease along, if it is about one that is there.
-type Meaning = Result<(), Option<LeaseRow>>;
+type Meaning = Result<(), Option<Box<LeaseRow>>>;
 
 impl Model {
     pub(super) fn carry_out(&mut self, words: &Words) -> Meaning {
         match words {
             Words::Create(row) => match self.leases.get(&row.key) {
-                Some(existing) => Err(Some(existing.clone())),
+                Some(existing) => Err(Some(Box::new(existing.clone()))),
                 None => {
                     self.leases.insert(row.key.clone(), row.clone());
                     Ok(())
@@ -32,13 +32,13 @@ impl Model {
             },
             Words::Write(key, change) => {
                 let row = self.leases.get_mut(key).ok_or(None)?;
-                *row = change.apply_to(row).ok_or_else(|| Some(row.clone()))?;
+                *row = change.apply_to(row).ok_or_else(|| Some(Box::new(row.clone())))?;
                 Ok(())
             }
             Words::Delete(expected) => {
                 match self.leases.get(&expected.key) {
                     Some(row) if row.counter != expected.counter || row.checkpoint != expected.checkpoint => {
-                        return Err(Some(row.clone()));
+                        return Err(Some(Box::new(row.clone())));
                     }
                     _ => self.leases.remove(&expected.key),
                 };

@@ -1,6 +1,6 @@
 //! The store itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use shardflow_sdk::{classify, timeouts};
 
 use super::expression::Expression;
 use super::item::{Item, Kind, integer, string, text};
+use super::layout::{self, Layout};
 use super::name::TableName;
 use super::place::{Place, Written as _};
 use super::{lock, member, row, scan, table, version};
@@ -29,12 +30,21 @@ use crate::{LeaseStore, StoreError};
 /// `DescribeTable`, `CreateTable` if it does not exist, `Scan`, `GetItem`, `PutItem`, `UpdateItem`, `DeleteItem`, and `Query` of
 /// the index.
 ///
+/// Since KCL 3.5 one table has everything. Older fleets keep members and the leader's lock in tables of their own: where
+/// such tables are, they are used as such a fleet uses them, until it has moved. They are found out when the store is first
+/// used, which takes `DescribeTable` of their names and, where they are, the rights above for them too.
+///
 /// Give it a client of its own, that is one whose HTTP client nothing else uses: then its connections live on the thread
 /// that keeps the leases, and a blocked runtime cannot hold them up.
 #[derive(Clone, Debug)]
 pub struct DynamoDbLeases {
     dynamodb: aws_sdk_dynamodb::Client,
     table: TableName,
+    /// Of the legacy layout.
+    metrics_table: TableName,
+    state_table: TableName,
+    /// Clones share what one of them has found out.
+    layout: Arc<Mutex<Option<Layout>>>,
     /// Keys of leases that the log has been told of already: a table is scanned every few seconds.
     unreadable: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -52,29 +62,62 @@ impl DynamoDbLeases {
             .timeout_config(timeouts(GIVE_UP))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
-        Self { dynamodb: aws_sdk_dynamodb::Client::from_conf(config), table, unreadable: Arc::default() }
+        Self {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(config),
+            metrics_table: table.with("-WorkerMetricStats"),
+            state_table: table.with("-CoordinatorState"),
+            table,
+            layout: Arc::default(),
+            unreadable: Arc::default(),
+        }
+    }
+
+    /// The table in which a fleet of the KCL 3.0 to 3.4 keeps its members, if its name is not the KCL's default: the lease
+    /// table's with `-WorkerMetricStats`. It is never created.
+    ///
+    /// The KCL's `workerUtilizationAwareAssignmentConfig.workerMetricsTableConfig.tableName`.
+    #[must_use]
+    pub fn worker_metrics_table(self, table: TableName) -> Self {
+        Self { metrics_table: table, ..self }
+    }
+
+    /// The table in which a fleet of the KCL 3.0 to 3.4 keeps its leader's lock, if its name is not the KCL's default: the
+    /// lease table's with `-CoordinatorState`. It is never created; where it is, and does not say that the fleet has left
+    /// it, the application is taken for such a fleet.
+    ///
+    /// The KCL's `coordinatorStateTableConfig.tableName`.
+    #[must_use]
+    pub fn coordinator_state_table(self, table: TableName) -> Self {
+        Self { state_table: table, ..self }
     }
 }
 
 #[async_trait]
 impl LeaseStore for DynamoDbLeases {
     async fn prepare(&self) -> Result<(), StoreError> {
+        // First: with tables that cannot be understood nothing is to be done.
+        self.layout().await?;
         table::prepare(&self.dynamodb, self.table.as_str()).await
     }
 
     async fn view(&self) -> Result<View, StoreError> {
-        let place = self.leases();
-        let mut view = View::default();
-        for item in place.scan().await? {
-            match Kind::of(&item, place.key, Kind::Lease) {
-                Kind::Lease => view.leases.extend(self.lease(&item)),
-                Kind::Member => view.members.extend(member::read_or_skip(place, &item)),
-                Kind::Lock => view.lock = lock::read_or_skip(place, &item),
-                Kind::Version => view.version = version::read_or_skip(place, &item),
-                Kind::Layout | Kind::Other => {}
-            }
+        match self.layout().await? {
+            Layout::Single => self.view_of_one_table().await,
+            Layout::Legacy => match Box::pin(self.view_of_three_tables()).await {
+                Ok(Some(view)) => Ok(view),
+                // The fleet has left the other tables: from now on its rows are where the leases are.
+                Ok(None) => self.view_of_one_table().await,
+                Err(error) if layout::is_missing(&error) => {
+                    // Once it has, somebody may delete them.
+                    self.set_layout(None);
+                    match self.layout().await? {
+                        Layout::Single => self.view_of_one_table().await,
+                        Layout::Legacy => Err(error),
+                    }
+                }
+                Err(error) => Err(error),
+            },
         }
-        Ok(view)
     }
 
     async fn get(&self, key: &LeaseKey) -> Result<Option<LeaseRow>, StoreError> {
@@ -135,25 +178,122 @@ impl LeaseStore for DynamoDbLeases {
     }
 
     async fn put_member(&self, member: &Member) -> Result<(), StoreError> {
-        member::put(self.leases(), member).await
+        match self.layout().await? {
+            Layout::Single => member::put(self.leases(), member).await,
+            Layout::Legacy => member::put(self.metrics(), member).await,
+        }
     }
 
     async fn delete_member(&self, worker: &WorkerId, updated: Option<u64>) -> Result<(), StoreError> {
-        member::delete(self.leases(), worker, updated).await
+        match self.layout().await? {
+            Layout::Single => member::delete(self.leases(), worker, updated).await,
+            Layout::Legacy => {
+                // A worker of a fleet that is about to leave these tables may have written beside the leases.
+                let there = member::delete(self.leases(), worker, updated).await;
+                member::delete(self.metrics(), worker, updated).await.and(there)
+            }
+        }
     }
 
     async fn change_lock(&self, change: &LockChange) -> Result<(), StoreError> {
-        lock::change(self.leases(), change).await
+        lock::change(self.state(self.layout().await?), change).await
     }
 
     async fn claim(&self, version: &ClientVersion, worker: &WorkerId) -> Result<(), StoreError> {
-        version::claim(self.leases(), version, worker).await
+        version::claim(self.state(self.layout().await?), version, worker).await
     }
 }
 
 impl DynamoDbLeases {
+    async fn view_of_one_table(&self) -> Result<View, StoreError> {
+        let place = self.leases();
+        let mut view = View::default();
+        for item in place.scan().await? {
+            match Kind::of(&item, place.key, Kind::Lease) {
+                Kind::Lease => view.leases.extend(self.lease(&item)),
+                Kind::Member => view.members.extend(member::read_or_skip(place, &item)),
+                Kind::Lock => view.lock = lock::read_or_skip(place, &item),
+                Kind::Version => view.version = version::read_or_skip(place, &item),
+                Kind::Layout | Kind::Other => {}
+            }
+        }
+        Ok(view)
+    }
+
+    /// Nothing if the fleet has left the legacy tables meanwhile.
+    async fn view_of_three_tables(&self) -> Result<Option<View>, StoreError> {
+        let (leases, metrics, state) = (self.leases(), self.metrics(), self.state(Layout::Legacy));
+        let (in_leases, in_metrics, in_state) =
+            tokio::try_join!(leases.scan(), metrics.scan(), state.scan_consistently())?;
+        let migration = in_state.iter().find(|item| Kind::of(item, state.key, Kind::Other) == Kind::Layout);
+        if layout::from_row(migration)? == Layout::Single {
+            tracing::info!(table = leases.table, "the fleet has moved its rows into the lease table");
+            self.set_layout(Some(Layout::Single));
+            return Ok(None);
+        }
+        let mut view = View::default();
+        let mut members: BTreeMap<WorkerId, Member> = BTreeMap::new();
+        let mut meet = |member: Member| match members.get(&member.worker) {
+            Some(known) if known.updated >= member.updated => {}
+            _ => drop(members.insert(member.worker.clone(), member)),
+        };
+        // What lies beside the leases was written, or moved there, by workers that are ahead.
+        for item in in_leases {
+            match Kind::of(&item, leases.key, Kind::Lease) {
+                Kind::Lease => view.leases.extend(self.lease(&item)),
+                Kind::Member => member::read_or_skip(leases, &item).into_iter().for_each(&mut meet),
+                Kind::Version => view.version = version::read_or_skip(leases, &item),
+                Kind::Lock | Kind::Layout | Kind::Other => {}
+            }
+        }
+        for item in in_metrics {
+            if Kind::of(&item, metrics.key, Kind::Member) == Kind::Member {
+                member::read_or_skip(metrics, &item).into_iter().for_each(&mut meet);
+            }
+        }
+        for item in in_state {
+            match Kind::of(&item, state.key, Kind::Other) {
+                Kind::Lock => view.lock = lock::read_or_skip(state, &item),
+                Kind::Version => view.version = version::read_or_skip(state, &item),
+                Kind::Lease | Kind::Member | Kind::Layout | Kind::Other => {}
+            }
+        }
+        view.members = members.into_values().collect();
+        Ok(Some(view))
+    }
+
+    /// The layout of the tables, decided when it is first needed.
+    async fn layout(&self) -> Result<Layout, StoreError> {
+        let known = *self.layout.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(layout) = known {
+            return Ok(layout);
+        }
+        let layout = layout::decide(self.state(Layout::Legacy), self.metrics(), true).await?;
+        self.set_layout(Some(layout));
+        Ok(layout)
+    }
+
+    fn set_layout(&self, layout: Option<Layout>) {
+        *self.layout.lock().unwrap_or_else(PoisonError::into_inner) = layout;
+    }
+
     fn leases(&self) -> Place<'_> {
         Place { dynamodb: &self.dynamodb, table: self.table.as_str(), key: "leaseKey" }
+    }
+
+    /// Where members are, and nothing else, in the legacy layout.
+    fn metrics(&self) -> Place<'_> {
+        Place { dynamodb: &self.dynamodb, table: self.metrics_table.as_str(), key: "wid" }
+    }
+
+    /// Where the lock and the version are.
+    fn state(&self, layout: Layout) -> Place<'_> {
+        match layout {
+            Layout::Single => self.leases(),
+            Layout::Legacy => {
+                Place { dynamodb: &self.dynamodb, table: self.state_table.as_str(), key: "key" }
+            }
+        }
     }
 
     /// A refused write, with the lease that refused it.

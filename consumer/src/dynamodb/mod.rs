@@ -4,6 +4,7 @@ mod expression;
 #[cfg(test)]
 mod fixture;
 mod item;
+mod layout;
 mod leases;
 mod lock;
 mod member;

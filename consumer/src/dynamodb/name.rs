@@ -10,6 +10,11 @@ use shardflow_core::Invalid;
 pub struct TableName(String);
 
 impl TableName {
+    /// The name of a table beside this one. One that is too long is no table's, and DynamoDB says so.
+    pub(super) fn with(&self, suffix: &str) -> Self {
+        Self(format!("{self}{suffix}"))
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

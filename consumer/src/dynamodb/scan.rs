@@ -15,6 +15,11 @@ impl Place<'_> {
     pub(super) async fn scan(self) -> Result<Vec<Item>, StoreError> {
         pages(self.dynamodb.scan().table_name(self.table)).await
     }
+
+    /// All items as they are: for small tables.
+    pub(super) async fn scan_consistently(self) -> Result<Vec<Item>, StoreError> {
+        pages(self.dynamodb.scan().table_name(self.table).consistent_read(true)).await
+    }
 }
 
 /// The keys of the leases of an owner, by the index.

@@ -1,5 +1,8 @@
 //! Lease stores mean the same by the same words: a long conversation, and what each of them says to it.
-#![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what is not as expected fails the test")]
+
+mod captured;
+mod layout;
 
 use shardflow_consumer::conformance::converse;
 use shardflow_consumer::{Checkpoint, LeaseRow, LeaseStore, MemoryLeases, ShardId};
