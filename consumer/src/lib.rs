@@ -66,7 +66,7 @@ pub use batch::Batch;
 pub use checkpointer::Checkpointer;
 pub use config::{Config, ConfigKey, LeaseThread};
 pub use consumer::Consumer;
-pub use dynamodb::{DynamoDbLeases, TableName};
+pub use dynamodb::{CreateTable, DynamoDbLeases, TableName};
 pub use error::{CheckpointError, ConfigError, RunError};
 pub use memory::MemoryLeases;
 pub use processor::{RecordProcessor, ShardInfo, Stop};

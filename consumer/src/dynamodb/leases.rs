@@ -1,7 +1,9 @@
 //! The store itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::error::Error as StdError;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,17 +19,18 @@ use shardflow_engine::Verdict;
 use shardflow_sdk::{classify, timeouts};
 
 use super::expression::Expression;
-use super::item::{Item, Kind, integer, string, text};
+use super::item::{Item, integer, string, text};
 use super::layout::{self, Layout};
 use super::name::TableName;
 use super::place::{Place, Written as _};
-use super::{lock, member, row, scan, table, version};
+use super::table::{CreateTable, Options};
+use super::{lock, member, row, scan, version};
 use crate::{LeaseStore, StoreError};
 
 /// A lease table in DynamoDB, laid out as the KCL lays it out. Cheap to clone.
 ///
 /// The table is created if it is not there: on demand, with the index `LeaseOwnerToLeaseKeyIndex` of KCL 3. Needed rights:
-/// `DescribeTable`, `CreateTable` if it does not exist, `Scan`, `GetItem`, `PutItem`, `UpdateItem`, `DeleteItem`, and `Query` of
+/// `DescribeTable`, `CreateTable` if it does not exist, `UpdateTable` if it lacks the index, `Scan`, `GetItem`, `PutItem`, `UpdateItem`, `DeleteItem`, and `Query` of
 /// the index.
 ///
 /// Since KCL 3.5 one table has everything. Older fleets keep members and the leader's lock in tables of their own: where
@@ -39,12 +42,17 @@ use crate::{LeaseStore, StoreError};
 #[derive(Clone, Debug)]
 pub struct DynamoDbLeases {
     dynamodb: aws_sdk_dynamodb::Client,
-    table: TableName,
+    pub(super) table: TableName,
     /// Of the legacy layout.
-    metrics_table: TableName,
-    state_table: TableName,
+    pub(super) metrics_table: TableName,
+    pub(super) state_table: TableName,
+    pub(super) options: Options,
+    /// Into how many parts a scan is cut, if it is not for us to say.
+    pub(super) segments: Option<NonZeroU32>,
+    /// How large the table was when it was last looked at, in bytes.
+    size: Arc<AtomicU64>,
     /// Clones share what one of them has found out.
-    layout: Arc<Mutex<Option<Layout>>>,
+    pub(super) layout: Arc<Mutex<Option<Layout>>>,
     /// Keys of leases that the log has been told of already: a table is scanned every few seconds.
     unreadable: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -67,28 +75,12 @@ impl DynamoDbLeases {
             metrics_table: table.with("-WorkerMetricStats"),
             state_table: table.with("-CoordinatorState"),
             table,
+            options: Options::default(),
+            segments: None,
+            size: Arc::default(),
             layout: Arc::default(),
             unreadable: Arc::default(),
         }
-    }
-
-    /// The table in which a fleet of the KCL 3.0 to 3.4 keeps its members, if its name is not the KCL's default: the lease
-    /// table's with `-WorkerMetricStats`. It is never created.
-    ///
-    /// The KCL's `workerUtilizationAwareAssignmentConfig.workerMetricsTableConfig.tableName`.
-    #[must_use]
-    pub fn worker_metrics_table(self, table: TableName) -> Self {
-        Self { metrics_table: table, ..self }
-    }
-
-    /// The table in which a fleet of the KCL 3.0 to 3.4 keeps its leader's lock, if its name is not the KCL's default: the
-    /// lease table's with `-CoordinatorState`. It is never created; where it is, and does not say that the fleet has left
-    /// it, the application is taken for such a fleet.
-    ///
-    /// The KCL's `coordinatorStateTableConfig.tableName`.
-    #[must_use]
-    pub fn coordinator_state_table(self, table: TableName) -> Self {
-        Self { state_table: table, ..self }
     }
 }
 
@@ -97,7 +89,9 @@ impl LeaseStore for DynamoDbLeases {
     async fn prepare(&self) -> Result<(), StoreError> {
         // First: with tables that cannot be understood nothing is to be done.
         self.layout().await?;
-        table::prepare(&self.dynamodb, self.table.as_str()).await
+        let size = self.options.prepare(&self.dynamodb, self.table.as_str()).await?;
+        self.size.store(size, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn view(&self) -> Result<View, StoreError> {
@@ -127,10 +121,10 @@ impl LeaseStore for DynamoDbLeases {
     }
 
     async fn assigned(&self, worker: &WorkerId) -> Result<Vec<LeaseKey>, StoreError> {
-        let items = match scan::by_owner(self.leases(), worker).await {
+        let items = match self.leases().by_owner(worker).await {
             // There is no such index, or it is still being filled.
             Err(StoreError::Refused { code, .. }) if code == "ValidationException" => {
-                scan::filtered_by_owner(self.leases(), worker).await?
+                self.leases().filtered_by_owner(worker).await?
             }
             items => items?,
         };
@@ -139,19 +133,20 @@ impl LeaseStore for DynamoDbLeases {
     }
 
     async fn create(&self, row: &LeaseRow) -> Result<(), StoreError> {
-        let put = self.leases().create(row::write(row));
+        let place = self.leases();
+        let put = place.create(row::write(row));
         let put = put.return_values_on_condition_check_failure(AllOld);
-        put.send().await.written().map_err(|refused| self.conflict(refused))
+        put.send().await.written(place).map_err(|refused| self.conflict(refused))
     }
 
     async fn write(&self, key: &LeaseKey, change: &LeaseChange) -> Result<(), StoreError> {
         let Expression { update, condition, values } = Expression::of(change);
-        let write = self
-            .leases()
+        let place = self.leases();
+        let write = place
             .update(key.as_str(), &update, &condition)
             .set_expression_attribute_values(Some(values))
             .return_values_on_condition_check_failure(AllOld);
-        write.send().await.written().map_err(|refused| self.conflict(refused))
+        write.send().await.written(place).map_err(|refused| self.conflict(refused))
     }
 
     async fn delete(&self, key: &LeaseKey, expected: &LeaseRow) -> Result<(), StoreError> {
@@ -165,8 +160,8 @@ impl LeaseStore for DynamoDbLeases {
             }
         };
         expectation.insert_str(0, "leaseCounter = :counter AND checkpoint = :checkpoint");
-        let mut delete = self
-            .leases()
+        let place = self.leases();
+        let mut delete = place
             .delete(key.as_str(), &format!("attribute_not_exists(#key) OR ({expectation})"))
             .expression_attribute_values(":counter", integer(expected.counter))
             .expression_attribute_values(":checkpoint", text(expected.checkpoint.as_str()))
@@ -174,7 +169,7 @@ impl LeaseStore for DynamoDbLeases {
         if let Some(sub_sequence_number) = sub_sequence_number {
             delete = delete.expression_attribute_values(":sub", integer(sub_sequence_number));
         }
-        delete.send().await.written().map_err(|refused| self.conflict(refused))
+        delete.send().await.written(place).map_err(|refused| self.conflict(refused))
     }
 
     async fn put_member(&self, member: &Member) -> Result<(), StoreError> {
@@ -205,95 +200,44 @@ impl LeaseStore for DynamoDbLeases {
 }
 
 impl DynamoDbLeases {
-    async fn view_of_one_table(&self) -> Result<View, StoreError> {
-        let place = self.leases();
-        let mut view = View::default();
-        for item in place.scan().await? {
-            match Kind::of(&item, place.key, Kind::Lease) {
-                Kind::Lease => view.leases.extend(self.lease(&item)),
-                Kind::Member => view.members.extend(member::read_or_skip(place, &item)),
-                Kind::Lock => view.lock = lock::read_or_skip(place, &item),
-                Kind::Version => view.version = version::read_or_skip(place, &item),
-                Kind::Layout | Kind::Other => {}
-            }
-        }
-        Ok(view)
-    }
-
-    /// Nothing if the fleet has left the legacy tables meanwhile.
-    async fn view_of_three_tables(&self) -> Result<Option<View>, StoreError> {
-        let (leases, metrics, state) = (self.leases(), self.metrics(), self.state(Layout::Legacy));
-        let (in_leases, in_metrics, in_state) =
-            tokio::try_join!(leases.scan(), metrics.scan(), state.scan_consistently())?;
-        let migration = in_state.iter().find(|item| Kind::of(item, state.key, Kind::Other) == Kind::Layout);
-        if layout::from_row(migration)? == Layout::Single {
-            tracing::info!(table = leases.table, "the fleet has moved its rows into the lease table");
-            self.set_layout(Some(Layout::Single));
-            return Ok(None);
-        }
-        let mut view = View::default();
-        let mut members: BTreeMap<WorkerId, Member> = BTreeMap::new();
-        let mut meet = |member: Member| match members.get(&member.worker) {
-            Some(known) if known.updated >= member.updated => {}
-            _ => drop(members.insert(member.worker.clone(), member)),
-        };
-        // What lies beside the leases was written, or moved there, by workers that are ahead.
-        for item in in_leases {
-            match Kind::of(&item, leases.key, Kind::Lease) {
-                Kind::Lease => view.leases.extend(self.lease(&item)),
-                Kind::Member => member::read_or_skip(leases, &item).into_iter().for_each(&mut meet),
-                Kind::Version => view.version = version::read_or_skip(leases, &item),
-                Kind::Lock | Kind::Layout | Kind::Other => {}
-            }
-        }
-        for item in in_metrics {
-            if Kind::of(&item, metrics.key, Kind::Member) == Kind::Member {
-                member::read_or_skip(metrics, &item).into_iter().for_each(&mut meet);
-            }
-        }
-        for item in in_state {
-            match Kind::of(&item, state.key, Kind::Other) {
-                Kind::Lock => view.lock = lock::read_or_skip(state, &item),
-                Kind::Version => view.version = version::read_or_skip(state, &item),
-                Kind::Lease | Kind::Member | Kind::Layout | Kind::Other => {}
-            }
-        }
-        view.members = members.into_values().collect();
-        Ok(Some(view))
-    }
-
     /// The layout of the tables, decided when it is first needed.
     async fn layout(&self) -> Result<Layout, StoreError> {
         let known = *self.layout.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(layout) = known {
             return Ok(layout);
         }
-        let layout = layout::decide(self.state(Layout::Legacy), self.metrics(), true).await?;
+        let may_describe = self.options.create == CreateTable::IfMissing;
+        let layout = layout::decide(self.state(Layout::Legacy), self.metrics(), may_describe).await?;
         self.set_layout(Some(layout));
         Ok(layout)
     }
 
-    fn set_layout(&self, layout: Option<Layout>) {
+    pub(super) fn set_layout(&self, layout: Option<Layout>) {
         *self.layout.lock().unwrap_or_else(PoisonError::into_inner) = layout;
     }
 
-    fn leases(&self) -> Place<'_> {
+    pub(super) fn leases(&self) -> Place<'_> {
         Place { dynamodb: &self.dynamodb, table: self.table.as_str(), key: "leaseKey" }
     }
 
     /// Where members are, and nothing else, in the legacy layout.
-    fn metrics(&self) -> Place<'_> {
+    pub(super) fn metrics(&self) -> Place<'_> {
         Place { dynamodb: &self.dynamodb, table: self.metrics_table.as_str(), key: "wid" }
     }
 
     /// Where the lock and the version are.
-    fn state(&self, layout: Layout) -> Place<'_> {
+    pub(super) fn state(&self, layout: Layout) -> Place<'_> {
         match layout {
             Layout::Single => self.leases(),
             Layout::Legacy => {
                 Place { dynamodb: &self.dynamodb, table: self.state_table.as_str(), key: "key" }
             }
         }
+    }
+
+    /// How many parts the lease table is read in at once.
+    pub(super) fn scan_in(&self) -> u32 {
+        self.segments.map_or_else(|| scan::segments(self.size.load(Ordering::Relaxed)), NonZeroU32::get)
     }
 
     /// A refused write, with the lease that refused it.
@@ -305,7 +249,7 @@ impl DynamoDbLeases {
     }
 
     /// Reads a lease. One that cannot be read is told of in the log, once, and left out.
-    fn lease(&self, item: &Item) -> Option<LeaseRow> {
+    pub(super) fn lease(&self, item: &Item) -> Option<LeaseRow> {
         match row::read(item) {
             Ok(row) => Some(row),
             Err(error) => {

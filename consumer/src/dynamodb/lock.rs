@@ -14,7 +14,7 @@ pub(super) async fn change(place: Place<'_>, change: &LockChange) -> Result<(), 
         LockChange::Create(lock) => {
             let mut item = write(lock);
             item.insert(place.key.into(), text(LEADER));
-            place.create(item).send().await.written()
+            place.create(item).send().await.written(place)
         }
         LockChange::Replace { version, by } => {
             let mut update = "SET ownerName = :ownerName, leaseDuration = :leaseDuration, \
@@ -27,7 +27,7 @@ pub(super) async fn change(place: Place<'_>, change: &LockChange) -> Result<(), 
             for (attribute, value) in write(by) {
                 request = request.expression_attribute_values(format!(":{attribute}"), value);
             }
-            request.send().await.written()
+            request.send().await.written(place)
         }
         LockChange::Release { owner, version } => {
             let condition =
@@ -36,7 +36,7 @@ pub(super) async fn change(place: Place<'_>, change: &LockChange) -> Result<(), 
                 .delete(LEADER, condition)
                 .expression_attribute_values(":expected", text(version))
                 .expression_attribute_values(":ownerName", text(owner));
-            request.send().await.written()
+            request.send().await.written(place)
         }
     };
     written.map_err(|(error, _)| error)

@@ -28,7 +28,7 @@ pub(super) async fn put(place: Place<'_>, member: &Member) -> Result<(), StoreEr
         .expression_attribute_values(":sts", samples)
         .expression_attribute_values(":opr", limits)
         .expression_attribute_values(":entityType", text("WORKER_METRIC_STATS"));
-    request.send().await.written().map_err(|(error, _)| match error {
+    request.send().await.written(place).map_err(|(error, _)| match error {
         StoreError::Conflict(_) => StoreError::refused(
             "WorkerIdIsALease",
             format!("there is a lease of the name of the worker {}: give it another", member.worker),
@@ -49,7 +49,7 @@ pub(super) async fn delete(
             .expression_attribute_values(":lut", integer(updated)),
         None => place.delete(worker.as_str(), "attribute_not_exists(#key) OR attribute_exists(lut)"),
     };
-    request.send().await.written().map_err(|(error, _)| error)
+    request.send().await.written(place).map_err(|(error, _)| error)
 }
 
 /// Reads a member, or tells in the log why an item is none.

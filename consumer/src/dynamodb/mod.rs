@@ -9,11 +9,14 @@ mod leases;
 mod lock;
 mod member;
 mod name;
+mod options;
 mod place;
 mod row;
 mod scan;
 mod table;
 mod version;
+mod view;
 
 pub use leases::DynamoDbLeases;
 pub use name::TableName;
+pub use table::CreateTable;

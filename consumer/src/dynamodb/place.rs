@@ -55,8 +55,19 @@ impl Place<'_> {
     /// One row as it is.
     pub(super) async fn get(self, key: &str) -> Result<Option<Item>, StoreError> {
         let request = self.dynamodb.get_item().table_name(self.table).key(self.key, text(key));
-        let answer = request.consistent_read(true).send().await.map_err(|error| store_error(&error))?;
+        let answer = request.consistent_read(true).send().await;
+        let answer = answer.map_err(|error| self.told(store_error(&error)))?;
         Ok(answer.item)
+    }
+
+    /// An error with what DynamoDB leaves out: which table it is that is not there.
+    pub(super) fn told(self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Refused { code, .. } if code == "ResourceNotFoundException" => {
+                StoreError::refused(code, format!("there is no table {}, or not yet", self.table))
+            }
+            error => error,
+        }
     }
 
     /// Tells in the log that an item cannot be read.
@@ -74,20 +85,20 @@ fn names_key(condition: &str) -> bool {
 /// A write that was refused by its condition, and the row that the answer brings along; or what else went wrong.
 pub(super) trait Written {
     /// What the store is told, with the row as a lease if it is one.
-    fn written(self) -> Result<(), (StoreError, Option<Item>)>;
+    fn written(self, place: Place<'_>) -> Result<(), (StoreError, Option<Item>)>;
 }
 
 macro_rules! written {
     ($($error:ident),*) => {
         $(impl<T> Written for Result<T, aws_sdk_dynamodb::error::SdkError<$error>> {
-            fn written(self) -> Result<(), (StoreError, Option<Item>)> {
+            fn written(self, place: Place<'_>) -> Result<(), (StoreError, Option<Item>)> {
                 let Err(error) = self else { return Ok(()) };
                 Err(match error.as_service_error() {
                     Some($error::ConditionalCheckFailedException(refused)) => {
                         let item = refused.item().filter(|item| !item.is_empty());
                         (StoreError::Conflict(None), item.cloned())
                     }
-                    _ => (store_error(&error), None),
+                    _ => (place.told(store_error(&error)), None),
                 })
             }
         })*

@@ -19,7 +19,7 @@ pub(super) async fn claim(
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut item = write(version, worker, u64::try_from(now.as_millis()).unwrap_or_default());
     item.insert(place.key.into(), text(VERSION));
-    place.create(item).send().await.written().map_err(|(error, _)| error)
+    place.create(item).send().await.written(place).map_err(|(error, _)| error)
 }
 
 /// Reads it, or tells in the log why it cannot be read.

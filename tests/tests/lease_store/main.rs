@@ -3,6 +3,7 @@
 
 mod captured;
 mod layout;
+mod table;
 
 use shardflow_consumer::conformance::converse;
 use shardflow_consumer::{Checkpoint, LeaseRow, LeaseStore, MemoryLeases, ShardId};
