@@ -175,6 +175,16 @@ async fn a_stray_table_of_an_old_worker_is_told_of_and_nothing_is_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fleet_that_has_not_made_all_of_its_tables_yet_is_not_joined() {
+    let captured = Captured::new("java-kcl-3.4.2/00-leases-created-unassigned").await;
+    let store = captured.leases();
+    assert_eq!(code(store.prepare().await.unwrap_err()), "IncompleteLayout");
+    captured.table(&format!("{}{METRICS}", captured.app), "wid").await;
+    store.prepare().await.unwrap();
+    assert_eq!(store.view().await.unwrap().leases.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_state_of_the_move_that_nobody_knows_stops_a_worker() {
     let captured = legacy().await;
     captured.put("billing-CoordinatorState", migration("key", "BEGUN")).await;

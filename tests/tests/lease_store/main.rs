@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what is not as expected fails the test")]
 
 mod captured;
+mod java;
 mod layout;
 mod table;
 
