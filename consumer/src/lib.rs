@@ -55,6 +55,7 @@ mod consumer;
 mod dynamodb;
 mod error;
 mod lease_keeper;
+mod leases;
 mod memory;
 mod processor;
 mod shard_runner;
@@ -68,6 +69,7 @@ pub use config::{Config, ConfigKey, LeaseThread};
 pub use consumer::Consumer;
 pub use dynamodb::{CreateTable, DynamoDbLeases, TableName};
 pub use error::{CheckpointError, ConfigError, RunError};
+pub use leases::{Leases, RewindError};
 pub use memory::MemoryLeases;
 pub use processor::{RecordProcessor, ShardInfo, Stop};
 pub use shardflow_core::{

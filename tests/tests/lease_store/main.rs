@@ -1,6 +1,7 @@
 //! Lease stores mean the same by the same words: a long conversation, and what each of them says to it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what is not as expected fails the test")]
 
+mod admin;
 mod captured;
 mod java;
 mod layout;
