@@ -1,5 +1,6 @@
 //! How a handler says what is done.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shardflow_core::{Checkpoint, LeaseKey, UserRecord};
@@ -50,7 +51,8 @@ impl Checkpointer {
         self.at(record.checkpoint()).await
     }
 
-    /// Everything that the handler was given is done.
+    /// Everything that the handler was given is done: up to the end of the batch that it is busy with, or else of the
+    /// last one that it processed. A batch that it failed at is not among them.
     ///
     /// # Errors
     ///
@@ -100,6 +102,22 @@ impl Checkpointer {
     /// The handler is given everything up to here.
     pub(crate) fn given(&self, up_to: Checkpoint) {
         self.range().given(up_to);
+    }
+
+    /// The handler has processed what it was given, or not.
+    pub(crate) fn processed(&self, succeeded: bool) {
+        let mut range = self.range();
+        if succeeded { range.succeeded() } else { range.failed() }
+    }
+
+    /// A record is decided without the handler. Tells whether its checkpoint can be written at once.
+    pub(crate) fn passed(&self, record: Checkpoint) -> bool {
+        self.range().passed(record)
+    }
+
+    /// A fresh handler begins at the checkpoint that is stored, which is told, with what was passed over behind it.
+    pub(crate) fn restart(&self) -> (Checkpoint, BTreeSet<Checkpoint>) {
+        self.range().restart()
     }
 
     fn range(&self) -> MutexGuard<'_, Checkpoints> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use shardflow_core::{InitialPosition, WorkerId, limits};
 use shardflow_engine::{consume, lease};
 
-use crate::{ConfigError, UnknownKey};
+use crate::{ConfigError, ErrorPolicy, UnknownKey};
 
 /// How a consumer reads, and how it keeps its leases.
 ///
@@ -27,6 +27,7 @@ use crate::{ConfigError, UnknownKey};
 pub struct Config {
     pub(crate) lease: lease::Settings,
     pub(crate) shard: consume::Settings,
+    pub(crate) on_error: ErrorPolicy,
     pub(crate) worker_id: Option<WorkerId>,
     pub(crate) lease_thread: LeaseThread,
     pub(crate) start_within: Duration,
@@ -38,6 +39,7 @@ impl Default for Config {
         Self {
             lease: lease::Settings::default(),
             shard: consume::Settings::default(),
+            on_error: ErrorPolicy::default(),
             worker_id: None,
             lease_thread: LeaseThread::default(),
             start_within: Duration::from_secs(60),
@@ -137,6 +139,15 @@ impl Config {
     #[must_use]
     pub fn idle_time_between_reads(mut self, time: Duration) -> Self {
         self.shard.idle_every = time;
+        self
+    }
+
+    /// What becomes of records that the handler fails at. Default [`ErrorPolicy::retry`]: it gets them again, without end.
+    /// The KCL skips them.
+    #[must_use]
+    pub fn on_error(mut self, policy: ErrorPolicy) -> Self {
+        policy.apply_to(&mut self.shard);
+        self.on_error = policy;
         self
     }
 

@@ -51,7 +51,7 @@ impl Consumer {
     {
         let runtime =
             Handle::try_current().map_err(|error| RunError::NoRuntime { reason: error.to_string() })?;
-        let Config { lease, shard, worker_id, lease_thread, start_within, request_timeout } =
+        let Config { lease, shard, on_error, worker_id, lease_thread, start_within, request_timeout } =
             self.config.clone();
         let id = worker_id.unwrap_or_else(default_worker_id);
         let client = Client::new(&self.kinesis, self.stream.clone(), request_timeout);
@@ -75,6 +75,7 @@ impl Consumer {
         let supervisor = Supervisor {
             client,
             settings: shard,
+            sink: on_error.sink,
             clock,
             factory: move |shard: &ShardInfo| factory(shard),
             keeper,

@@ -34,7 +34,7 @@
 //! ```
 //!
 //! **How it fails.** A handler that fails gets the same batch again, with growing waits, and nothing behind it: no record
-//! is skipped. [`CheckpointError`] tells a handler that its lease has gone. [`RunError`] ends a worker that cannot start.
+//! is skipped, unless [`Config::on_error`] says so. [`CheckpointError`] tells a handler that its lease has gone. [`RunError`] ends a worker that cannot start.
 //! Delivery is at least once: after a crash a shard goes on from its last checkpoint.
 //!
 //! **What it costs.** A task a shard, up to two batches of it in memory (each at most 10 MiB as the service counts), and a
@@ -54,6 +54,7 @@ pub mod conformance;
 mod consumer;
 mod dynamodb;
 mod error;
+mod error_policy;
 mod lease_keeper;
 mod leases;
 mod memory;
@@ -70,6 +71,7 @@ pub use consumer::Consumer;
 pub use dynamodb::{CreateTable, DynamoDbLeases, TableName};
 pub use error::{CheckpointError, ConfigError, RunError};
 pub use leases::{Leases, RewindError};
+pub use error_policy::{DeadLetter, ErrorPolicy};
 pub use memory::MemoryLeases;
 pub use processor::{RecordProcessor, ShardInfo, Stop};
 pub use shardflow_core::{

@@ -20,8 +20,9 @@ pub trait RecordProcessor: Send + 'static {
 
     /// Processes records, in the order of the shard.
     ///
-    /// An error repeats the call with the same batch, after 100 ms at first and up to 30 s later. A panic counts as an
-    /// error, after which the shard gets a new processor. While a call runs, one batch more is read at most.
+    /// An error repeats the call with the same batch, after 100 ms at first and up to 30 s later, unless
+    /// [`Config::on_error`](crate::Config::on_error) says otherwise. A panic counts as an error, after which the shard gets
+    /// a new processor, from the last checkpoint on. While a call runs, one batch more is read at most.
     fn process(
         &mut self,
         batch: &Batch,

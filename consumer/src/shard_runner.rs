@@ -16,8 +16,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::error_policy::Sink;
 use crate::lease_keeper::Command;
-use crate::{Batch, Checkpointer, RecordProcessor, ShardInfo};
+use crate::{Batch, Checkpointer, DeadLetter, RecordProcessor, ShardInfo};
 
 /// What the supervisor says to a running shard; the newest counts.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,7 @@ pub(crate) struct ShardRunner<F> {
     pub(crate) row: LeaseRow,
     pub(crate) tenure: Tenure,
     pub(crate) settings: Settings,
+    pub(crate) sink: Option<Sink>,
     pub(crate) client: Client,
     pub(crate) keeper: mpsc::Sender<Command>,
     pub(crate) orders: watch::Receiver<Orders>,
@@ -61,7 +63,7 @@ where
         );
         let until = self.orders.borrow().until;
         let life = ShardLife::new(self.row.clone(), until, self.settings.clone(), seed(), now);
-        let processor = Some(Processor { processor: (self.factory)(&info), initialized: false });
+        let processor = Some((self.factory)(&info));
         let tasks = JoinSet::new();
         Loop { runner: self, life, info, checkpointer, processor, tasks, ids: BTreeMap::new() }.run().await
     }
@@ -73,24 +75,18 @@ struct Loop<F, P> {
     life: ShardLife,
     info: ShardInfo,
     checkpointer: Checkpointer,
-    /// Away while one of its calls runs.
-    processor: Option<Processor<P>>,
+    /// Away while one of its calls runs, and gone for good once that has panicked.
+    processor: Option<P>,
     /// Requests and the handler's call, each in a task of its own so that a panic ends nothing else.
     tasks: JoinSet<Done<P>>,
     ids: BTreeMap<Id, RequestId>,
-}
-
-struct Processor<P> {
-    processor: P,
-    /// A processor that takes the place of one that panicked has not heard of its shard.
-    initialized: bool,
 }
 
 /// What became of a task, and the processor if it had it.
 struct Done<P> {
     id: RequestId,
     answer: Answer,
-    processor: Option<Processor<P>>,
+    processor: Option<P>,
 }
 
 impl<F, P> Loop<F, P>
@@ -140,12 +136,9 @@ where
             }
             Err(panicked) => {
                 let Some(id) = self.ids.remove(&panicked.id()) else { return };
-                if self.processor.is_none() {
-                    let processor = (self.runner.factory)(&self.info);
-                    self.processor = Some(Processor { processor, initialized: false });
-                }
                 let failure = Failure::unknown("Panicked", panicked.to_string());
-                self.life.handle_answer(now, id, Answer::Failed(failure));
+                self.checkpointer.processed(false);
+                self.life.handle_answer(now, id, Answer::Panicked(failure));
             }
         }
     }
@@ -160,6 +153,30 @@ where
             match event {
                 Event::HandlerFailed { failure, times, again } => {
                     tracing::warn!(shard_id, error = failure.message, times, ?again, "a handler failed");
+                }
+                Event::Skipped { at, failure, times } => {
+                    let error = failure.message;
+                    tracing::error!(shard_id, %at, error, times, "a record is skipped, and lost to the handler");
+                }
+                Event::DeadLettered { at } => {
+                    tracing::warn!(shard_id, %at, "a record went to the dead letters");
+                }
+                Event::DeadLetterFailed { failure, times, again } => {
+                    tracing::warn!(
+                        shard_id,
+                        error = failure.message,
+                        times,
+                        ?again,
+                        "the sink of dead letters failed"
+                    );
+                }
+                Event::Resting { failure, time } => {
+                    tracing::error!(
+                        shard_id,
+                        error = failure.message,
+                        ?time,
+                        "a shard is left unread for a while"
+                    );
                 }
                 Event::ReadFailed { failure, times } => {
                     let Failure { code, message, .. } = failure;
@@ -206,6 +223,42 @@ where
             Request::Initialize => self.call(id, Call::Initialize),
             Request::Process(batch) => self.call(id, Call::Process(batch)),
             Request::Stop(stop) => self.call(id, Call::Stop(stop)),
+            Request::DeadLetter { batch, failure } => {
+                let sink = self.runner.sink.clone().expect("the policy of dead letters comes with a sink");
+                let letters = batch.records.iter().map(move |record| DeadLetter {
+                    shard_id: shard_id.clone(),
+                    record: record.clone(),
+                    error: failure.message.clone(),
+                });
+                let letters: Vec<_> = letters.collect();
+                self.tasks.spawn(async move {
+                    for letter in letters {
+                        if let Err(error) = sink(letter).await {
+                            let failure = Failure::refused("DeadLetterFailed", error);
+                            return Done { id, answer: Answer::Failed(failure), processor: None };
+                        }
+                    }
+                    Done { id, answer: Answer::Done, processor: None }
+                })
+            }
+            Request::Pass(batch) => {
+                let checkpointer = self.checkpointer.clone();
+                let at = Batch(batch).last().checkpoint();
+                let write = checkpointer.passed(at.clone());
+                self.tasks.spawn(async move {
+                    if write && let Err(error) = checkpointer.at(at).await {
+                        tracing::debug!(%error, "the checkpoint of a record that was passed over is not stored");
+                    }
+                    Done { id, answer: Answer::Done, processor: None }
+                })
+            }
+            Request::Restart => {
+                let (checkpoint, passed) = self.checkpointer.restart();
+                self.info.checkpoint = checkpoint.clone();
+                self.processor = Some((self.runner.factory)(&self.info));
+                let now = self.now();
+                return self.life.handle_answer(now, id, Answer::Fresh { checkpoint, passed });
+            }
             Request::EnterChildren(children) => {
                 let (keeper, key, tenure) = self.keeper();
                 self.tasks.spawn(async move {
@@ -256,21 +309,19 @@ enum Call {
 impl Call {
     async fn make<P: RecordProcessor>(
         self,
-        Processor { processor, initialized }: &mut Processor<P>,
+        processor: &mut P,
         info: &ShardInfo,
         checkpointer: &Checkpointer,
     ) -> Result<(), P::Error> {
-        if !*initialized {
-            processor.initialize(info).await?;
-            *initialized = true;
-        }
         match self {
-            Self::Initialize => Ok(()),
+            Self::Initialize => processor.initialize(info).await,
             Self::Process(batch) => {
                 let batch = Batch(batch);
                 checkpointer.delivers(&batch);
                 checkpointer.given(batch.last().checkpoint());
-                processor.process(&batch, checkpointer).await
+                let processed = processor.process(&batch, checkpointer).await;
+                checkpointer.processed(processed.is_ok());
+                processed
             }
             Self::Stop(stop) => processor.stopping(stop.into(), checkpointer).await,
         }

@@ -11,6 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::error_policy::Sink;
 use crate::lease_keeper::{Command, Told};
 use crate::shard_runner::{Orders, ShardRunner};
 use crate::{RecordProcessor, RunError, ShardInfo};
@@ -27,6 +28,7 @@ pub(crate) enum Stopping {
 pub(crate) struct Supervisor<F> {
     pub(crate) client: Client,
     pub(crate) settings: Settings,
+    pub(crate) sink: Option<Sink>,
     pub(crate) clock: Clock,
     pub(crate) factory: F,
     pub(crate) keeper: mpsc::Sender<Command>,
@@ -151,6 +153,7 @@ where
             row: *row,
             tenure,
             settings: self.settings.clone(),
+            sink: self.sink.clone(),
             client: self.client.clone(),
             keeper: self.keeper.clone(),
             orders: receiver,

@@ -1,12 +1,21 @@
 //! Which checkpoints an application may make.
 
+use std::collections::BTreeSet;
+
 use shardflow_core::Checkpoint;
 
 /// The checkpoints of one shard in one tenure: they go forward only, and never past what the handler was given.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     stored: Checkpoint,
+    /// The furthest record that the handler was ever given. What it says of such a record is its own statement.
     given: Checkpoint,
+    /// Everything up to here is decided: processed, or passed over by the policy.
+    decided: Checkpoint,
+    /// The end of the batch that the handler is busy with.
+    busy: Option<Checkpoint>,
+    /// Records behind the stored checkpoint that were decided without the handler.
+    passed: BTreeSet<Checkpoint>,
 }
 
 /// What to do about a checkpoint that is allowed.
@@ -31,18 +40,51 @@ impl Checkpoints {
     /// Begins at the checkpoint that the lease came with.
     #[must_use]
     pub fn new(stored: Checkpoint) -> Self {
-        Self { given: stored.clone(), stored }
+        Self { given: stored.clone(), decided: stored.clone(), busy: None, passed: BTreeSet::new(), stored }
     }
 
     /// The handler is given records up to this one, or everything up to the shard's end.
     pub fn given(&mut self, up_to: Checkpoint) {
-        self.given = up_to.max(self.given.clone());
+        self.given = up_to.clone().max(self.given.clone());
+        self.busy = Some(up_to);
     }
 
-    /// The furthest checkpoint that is allowed.
+    /// The handler has processed what it was given.
+    pub fn succeeded(&mut self) {
+        if let Some(done) = self.busy.take() {
+            self.decided = done;
+        }
+    }
+
+    /// The handler has not processed what it was given.
+    pub fn failed(&mut self) {
+        self.busy = None;
+    }
+
+    /// A record is decided without the handler. Tells whether its checkpoint can be written at once, since the one of all
+    /// records before it is. Else it is left to the handler: it may have more to do about those.
+    pub fn passed(&mut self, record: Checkpoint) -> bool {
+        let nothing_open = self.decided <= self.stored;
+        self.given = record.clone().max(self.given.clone());
+        self.passed.insert(record.clone());
+        self.decided = record;
+        nothing_open
+    }
+
+    /// A fresh handler begins at the checkpoint that is stored, which is told, with the records behind it that were decided
+    /// without a handler.
+    pub fn restart(&mut self) -> (Checkpoint, BTreeSet<Checkpoint>) {
+        self.busy = None;
+        self.decided = self.stored.clone();
+        (self.stored.clone(), self.passed.clone())
+    }
+
+    /// The furthest checkpoint that the handler can mean by "all that I was given": with the batch that it is busy with,
+    /// and without one that it failed at.
     #[must_use]
     pub fn latest(&self) -> Checkpoint {
-        self.given.clone()
+        let latest = self.busy.as_ref().unwrap_or(&self.decided);
+        latest.max(&self.stored).clone()
     }
 
     /// Whether a checkpoint may be written.
@@ -63,6 +105,7 @@ impl Checkpoints {
     /// A checkpoint was stored.
     pub fn stored(&mut self, checkpoint: Checkpoint) {
         self.stored = checkpoint.max(self.stored.clone());
+        self.passed.retain(|record| *record > self.stored);
     }
 }
 
@@ -87,5 +130,29 @@ mod tests {
         checkpoints.given(Checkpoint::ShardEnd);
         assert_eq!(checkpoints.latest(), Checkpoint::ShardEnd);
         assert_eq!(checkpoints.admit(&Checkpoint::ShardEnd), Ok(Admission::Write));
+    }
+
+    #[test]
+    fn the_latest_is_never_ahead_of_what_is_decided() {
+        let at = |number: u32| Checkpoint::at(number.to_string().parse().unwrap(), 0);
+        let mut checkpoints = Checkpoints::new(at(1));
+        checkpoints.given(at(5));
+        assert_eq!(checkpoints.latest(), at(5), "the handler knows what it is about");
+        checkpoints.failed();
+        assert_eq!(checkpoints.latest(), at(1), "nobody has processed the batch");
+        checkpoints.given(at(3));
+        assert_eq!(checkpoints.latest(), at(3), "half of it");
+        checkpoints.succeeded();
+        assert!(!checkpoints.passed(at(4)), "what is before it is not checkpointed");
+        assert_eq!(checkpoints.latest(), at(4));
+        checkpoints.stored(at(4));
+        assert!(checkpoints.passed(at(6)));
+        assert_eq!(checkpoints.admit(&at(6)), Ok(Admission::Write));
+        checkpoints.given(at(9));
+        checkpoints.succeeded();
+        assert_eq!(checkpoints.restart(), (at(4), BTreeSet::from([at(6)])));
+        assert_eq!(checkpoints.latest(), at(4), "a fresh handler has not seen the rest");
+        checkpoints.stored(at(9));
+        assert_eq!(checkpoints.latest(), at(9), "the old one had");
     }
 }

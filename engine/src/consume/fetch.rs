@@ -79,6 +79,17 @@ impl Fetch {
         }
     }
 
+    /// Begins anew behind a checkpoint. One that is no record's stands for where reading has started: looked up once
+    /// more, "the newest" would be a later one.
+    pub(super) fn rewind(&mut self, now: Moment, checkpoint: Checkpoint) {
+        if let Checkpoint::At { sequence_number, .. } = &checkpoint {
+            self.start = ShardPosition::AtSequenceNumber(sequence_number.clone());
+            self.done = Some(checkpoint);
+        }
+        self.last = None;
+        self.step = Step::Open { at: now };
+    }
+
     /// When it wants to ask.
     pub(super) fn due(&self) -> Option<Moment> {
         match &self.step {
@@ -241,8 +252,11 @@ impl ShardLife {
 fn failure_of(answer: Answer) -> Failure {
     match answer {
         Answer::Failed(failure) => failure,
-        Answer::Iterator { .. } | Answer::Page(_) | Answer::Shards(_) | Answer::Done => {
-            Failure::unknown("Unreadable", "an answer of another kind")
-        }
+        Answer::Iterator { .. }
+        | Answer::Page(_)
+        | Answer::Shards(_)
+        | Answer::Done
+        | Answer::Fresh { .. }
+        | Answer::Panicked(_) => Failure::unknown("Unreadable", "an answer of another kind"),
     }
 }

@@ -5,12 +5,12 @@
 //!                              │       │
 //!                              ▼       ▼  one batch ahead
 //!  working   initialize ─► process ─► process ─► … ─► enter children ─► stopping(shard end) ─► SHARD_END ─► finished
-//!                             ▲ │ failed: again, later
+//!                             ▲ │ failed: again, later; or by the policy halves of it, dead letter, skip, rest
 //!                             └─┘                └──► stopping(handoff, shutdown, lease lost) ─► finished
 //! ```
 //!
 //! Reading and working go on side by side; the handler is called for one thing at a time. A batch is given to it again
-//! until it succeeds, so nothing behind a record that failed is processed before it. Once the lease is not believed any
+//! until it succeeds, or the policy decides, so nothing behind a record that failed is processed before it. Once the lease is not believed any
 //! more no new batch is begun.
 
 mod checkpoints;
@@ -19,7 +19,10 @@ mod settings;
 mod shard_life;
 #[cfg(test)]
 mod tests;
+mod trouble;
+mod work;
 
 pub use checkpoints::{Admission, Checkpoints, OutOfRange};
 pub use settings::Settings;
 pub use shard_life::{Answer, Batch, Event, Finish, Page, Request, ShardLife, Stop};
+pub use trouble::{GiveUp, Then};

@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use shardflow_core::limits;
 
+use super::GiveUp;
+
 /// Pace and patience of one shard. The public configuration lives in `shardflow-consumer`.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -15,6 +17,10 @@ pub struct Settings {
     pub idle_every: Duration,
     /// Waits after a handler that failed: from the first up to the second.
     pub handler_backoff: (Duration, Duration),
+    /// What becomes of records whose handler keeps failing; none: they are given to it again without end.
+    pub give_up: Option<GiveUp>,
+    /// How long a shard rests whose handler has failed too often, where that is the policy.
+    pub rest: Duration,
     /// The time that a checkpoint of `AT_TIMESTAMP` stands for. Rows do not store it.
     pub timestamp: Option<SystemTime>,
 }
@@ -26,6 +32,8 @@ impl Default for Settings {
             read_every: Duration::from_secs(1) / limits::SHARD_READS_PER_SECOND,
             idle_every: Duration::from_secs(1),
             handler_backoff: (Duration::from_millis(100), Duration::from_secs(30)),
+            give_up: None,
+            rest: Duration::from_secs(300),
             timestamp: None,
         }
     }

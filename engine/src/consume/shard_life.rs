@@ -1,6 +1,6 @@
 //! The machine itself: what it is told, what it asks for, and how far it is.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +9,8 @@ use shardflow_core::{Checkpoint, KinesisRecord, LeaseRow, Shard, ShardPosition, 
 
 use super::Settings;
 use super::fetch::Fetch;
+use super::trouble::Trouble;
+use super::work::{Task, Work};
 use crate::backoff::Backoff;
 use crate::request::RequestIds;
 use crate::{Failure, Moment, RequestId};
@@ -20,45 +22,24 @@ pub struct ShardLife {
     pub(super) rng: Rng,
     pub(super) row: LeaseRow,
     pub(super) fetch: Fetch,
-    work: Work,
+    pub(super) work: Work,
     /// Read, and not given to the handler yet.
-    queue: VecDeque<Batch>,
+    pub(super) queue: VecDeque<Batch>,
     /// Until when the lease is believed.
-    until: Moment,
-    stop: Option<Stop>,
-    initialized: bool,
-    handler: Backoff,
-    handler_failures: u32,
+    pub(super) until: Moment,
+    pub(super) stop: Option<Stop>,
+    /// Whether there is a handler that has heard of the shard.
+    pub(super) initialized: bool,
+    /// The records that the handler fails at.
+    pub(super) trouble: Trouble,
+    /// Records that are decided and that a fresh handler reads once more.
+    pub(super) passed: BTreeSet<Checkpoint>,
+    pub(super) handler: Backoff,
+    /// Failures in a row of what is no batch.
+    pub(super) handler_failures: u32,
     pub(super) ids: RequestIds,
     pub(super) requests: VecDeque<(RequestId, Request)>,
     pub(super) events: VecDeque<Event>,
-}
-
-/// What the handler is busy with.
-#[derive(Debug)]
-enum Work {
-    /// Something is to be done, now or when it has been left alone for a while.
-    Due {
-        task: Task,
-        at: Moment,
-    },
-    /// Something is being done.
-    Doing {
-        id: RequestId,
-        task: Task,
-    },
-    /// It waits for records.
-    Idle,
-    Done,
-}
-
-#[derive(Clone, Debug)]
-enum Task {
-    Initialize,
-    Process(Batch),
-    EnterChildren(Vec<Shard>),
-    Stop(Stop),
-    CheckpointEnd,
 }
 
 impl ShardLife {
@@ -74,6 +55,8 @@ impl ShardLife {
             until,
             stop: None,
             initialized: false,
+            trouble: Trouble::default(),
+            passed: BTreeSet::new(),
             handler: Backoff::new(least, most),
             handler_failures: 0,
             ids: RequestIds::default(),
@@ -114,7 +97,7 @@ impl ShardLife {
             Work::Doing { id: doing, task } if doing == id => self.worked(now, task, answer),
             work => {
                 self.work = work;
-                if let Some(batch) = self.fetched(now, id, answer) {
+                if let Some(batch) = self.fetched(now, id, answer).and_then(|batch| self.undecided(batch)) {
                     self.queue.push_back(batch);
                 }
             }
@@ -155,130 +138,7 @@ impl ShardLife {
 
     /// One batch ahead, and nothing more once the shard is to be given up.
     pub(super) fn may_fetch(&self) -> bool {
-        self.queue.is_empty() && self.stop.is_none() && !self.is_finished()
-    }
-
-    // Working.
-
-    fn advance_work(&mut self, now: Moment) {
-        loop {
-            match &self.work {
-                Work::Doing { .. } | Work::Done => return,
-                Work::Due { task, at } => {
-                    if let Some(stop) = self.stop.filter(|stop| self.outweighs(*stop, task)) {
-                        self.stop_instead(now, stop);
-                    } else if *at > now {
-                        return;
-                    } else {
-                        let task = task.clone();
-                        self.begin(task);
-                    }
-                }
-                Work::Idle => match self.next_task(now) {
-                    Some(task) => self.work = Work::Due { task, at: now },
-                    None => return,
-                },
-            }
-        }
-    }
-
-    /// Whether a task that is due is left to the shard's next owner.
-    fn outweighs(&self, stop: Stop, task: &Task) -> bool {
-        match task {
-            Task::Initialize | Task::Process(_) | Task::EnterChildren(_) => true,
-            Task::Stop(before) => *before == Stop::ShardEnd,
-            // The last step of a shard that is done is still taken, if it can be.
-            Task::CheckpointEnd => stop == Stop::LeaseLost || self.handler_failures > 0,
-        }
-    }
-
-    fn stop_instead(&mut self, now: Moment, stop: Stop) {
-        if self.initialized {
-            self.work = Work::Due { task: Task::Stop(stop), at: now };
-        } else {
-            // A handler that has not heard of the shard need not hear of its end.
-            self.finish(Finish::of(stop));
-        }
-    }
-
-    fn next_task(&mut self, now: Moment) -> Option<Task> {
-        if let Some(stop) = self.stop {
-            return Some(Task::Stop(stop));
-        }
-        // Its end by time alone is told by the coordinator, and then there is a stop.
-        if now >= self.until {
-            return None;
-        }
-        let batch = self.queue.pop_front().map(Task::Process);
-        batch.or_else(|| self.fetch.end().map(|children| Task::EnterChildren(children.to_vec())))
-    }
-
-    fn begin(&mut self, task: Task) {
-        let request = match &task {
-            Task::Initialize => Request::Initialize,
-            Task::Process(batch) => Request::Process(batch.clone()),
-            Task::EnterChildren(children) => Request::EnterChildren(children.clone()),
-            Task::Stop(stop) => Request::Stop(*stop),
-            Task::CheckpointEnd => Request::CheckpointEnd,
-        };
-        let id = self.ids.next();
-        self.requests.push_back((id, request));
-        self.work = Work::Doing { id, task };
-    }
-
-    fn worked(&mut self, now: Moment, task: Task, answer: Answer) {
-        let failure = match answer {
-            Answer::Done => None,
-            Answer::Failed(failure) => Some(failure),
-            Answer::Iterator { .. } | Answer::Page(_) | Answer::Shards(_) => {
-                Some(Failure::unknown("Unreadable", "an answer of another kind"))
-            }
-        };
-        match (task, failure) {
-            // The shard goes whether the handler has managed to say good-bye or not.
-            (Task::Stop(stop @ (Stop::Shutdown | Stop::Handoff | Stop::LeaseLost)), failure) => {
-                if let Some(failure) = failure {
-                    self.handler_failures += 1;
-                    self.events.push_back(Event::HandlerFailed {
-                        failure,
-                        times: self.handler_failures,
-                        again: None,
-                    });
-                }
-                self.finish(Finish::of(stop));
-            }
-            (task @ Task::EnterChildren(_), Some(failure)) => {
-                self.events.push_back(Event::ChildrenWait { failure });
-                self.work = Work::Due { task, at: now.after(Self::CHILDREN_WAIT) };
-            }
-            (task, Some(failure)) => {
-                let wait = self.handler.fail(&mut self.rng);
-                self.handler_failures += 1;
-                let again = self.stop.is_none().then_some(wait);
-                self.events.push_back(Event::HandlerFailed { failure, times: self.handler_failures, again });
-                self.work = Work::Due { task, at: now.after(wait) };
-            }
-            (task, None) => {
-                self.handler.succeed();
-                self.handler_failures = 0;
-                self.initialized = true;
-                self.work = match task {
-                    Task::Initialize | Task::Process(_) => Work::Idle,
-                    Task::EnterChildren(_) => Work::Due { task: Task::Stop(Stop::ShardEnd), at: now },
-                    Task::Stop(_) => Work::Due { task: Task::CheckpointEnd, at: now },
-                    Task::CheckpointEnd => return self.finish(Finish::ShardEnd),
-                };
-            }
-        }
-    }
-
-    /// Pause before the children of a shard are entered again. The other parent of one may take its time.
-    const CHILDREN_WAIT: Duration = Duration::from_secs(1);
-
-    fn finish(&mut self, finish: Finish) {
-        self.work = Work::Done;
-        self.queue.clear();
-        self.events.push_back(Event::Finished(finish));
+        self.queue.is_empty() && self.stop.is_none() && !self.is_finished() && !self.rests()
     }
 }
 
@@ -304,6 +164,23 @@ pub struct Batch {
     pub behind: Duration,
 }
 
+impl Batch {
+    /// Where its first and its last record lie.
+    pub(super) fn ends(&self) -> (Checkpoint, Checkpoint) {
+        let ends = self.records.first().zip(self.records.last());
+        let (first, last) = ends.expect("a batch holds at least one record");
+        (first.checkpoint(), last.checkpoint())
+    }
+
+    /// Leaves the first `at` records in it, and gives the others.
+    pub(super) fn split_off(&mut self, at: usize) -> Self {
+        let (mine, others) = self.records.split_at(at);
+        let (mine, others) = (mine.into(), others.into());
+        self.records = mine;
+        Self { records: others, behind: self.behind }
+    }
+}
+
 /// What a shard's life asks for.
 #[derive(Clone, Debug)]
 pub enum Request {
@@ -322,6 +199,17 @@ pub enum Request {
     Initialize,
     /// Give the handler a batch.
     Process(Batch),
+    /// Give a record that the handler cannot process to the sink of dead letters.
+    DeadLetter {
+        /// The record.
+        batch: Batch,
+        /// How the handler failed at last.
+        failure: Failure,
+    },
+    /// A record is decided without the handler: let checkpoints pass it.
+    Pass(Batch),
+    /// Make a fresh handler in place of the one there is, which begins at the last checkpoint.
+    Restart,
     /// Enter leases for the shards that came from this one.
     EnterChildren(Vec<Shard>),
     /// Tell the handler that it will get no more.
@@ -346,6 +234,15 @@ pub enum Answer {
     Shards(Vec<Shard>),
     /// What had no other answer is done.
     Done,
+    /// There is a fresh handler.
+    Fresh {
+        /// The checkpoint that is stored.
+        checkpoint: Checkpoint,
+        /// The records behind it that were passed over.
+        passed: BTreeSet<Checkpoint>,
+    },
+    /// The handler panicked, and is of no use any more.
+    Panicked(Failure),
     /// It failed.
     Failed(Failure),
 }
@@ -374,6 +271,36 @@ pub enum Event {
         times: u32,
         /// When it is tried again; `None` if it is not.
         again: Option<Duration>,
+    },
+    /// A record was passed over, since the handler failed too often.
+    Skipped {
+        /// The record.
+        at: Checkpoint,
+        /// How it failed at last.
+        failure: Failure,
+        /// How many times.
+        times: u32,
+    },
+    /// The sink of dead letters has a record that the handler cannot process.
+    DeadLettered {
+        /// The record.
+        at: Checkpoint,
+    },
+    /// The sink of dead letters failed; it is tried again.
+    DeadLetterFailed {
+        /// How.
+        failure: Failure,
+        /// How many times in a row.
+        times: u32,
+        /// When it is tried again.
+        again: Duration,
+    },
+    /// The handler failed too often: the lease is kept, and nothing read or processed for a while.
+    Resting {
+        /// How it failed at last.
+        failure: Failure,
+        /// How long.
+        time: Duration,
     },
     /// Reading failed.
     ReadFailed {
@@ -408,7 +335,7 @@ pub enum Finish {
 }
 
 impl Finish {
-    fn of(stop: Stop) -> Self {
+    pub(super) fn of(stop: Stop) -> Self {
         match stop {
             Stop::ShardEnd => Self::ShardEnd,
             Stop::Shutdown | Stop::Handoff => Self::Released,

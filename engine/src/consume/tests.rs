@@ -11,6 +11,8 @@ use shardflow_core::{
 use super::*;
 use crate::{Failure, Moment, RequestId};
 
+mod trouble;
+
 struct Talk {
     life: ShardLife,
     now: Moment,

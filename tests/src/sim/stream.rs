@@ -175,6 +175,9 @@ impl Stream {
             }
             consume::Request::Initialize
             | consume::Request::Process(_)
+            | consume::Request::DeadLetter { .. }
+            | consume::Request::Pass(_)
+            | consume::Request::Restart
             | consume::Request::EnterChildren(_)
             | consume::Request::Stop(_)
             | consume::Request::CheckpointEnd => unreachable!("the worker does that itself"),

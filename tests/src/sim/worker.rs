@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use shardflow_core::{Checkpoint, LeaseKey, LeaseRow, ShardId, UserRecord, WorkerId};
-use shardflow_engine::consume::{self, Answer, Batch, Finish, ShardLife, Stop};
+use shardflow_engine::consume::{self, Answer, Batch, Checkpoints, Finish, GiveUp, ShardLife, Stop, Then};
 use shardflow_engine::lease::{self, CheckpointId, Coordinator, LossCause, Tenure};
 use shardflow_engine::{Failure, Moment, RequestId};
 
@@ -35,10 +35,12 @@ struct Alive {
     shards: BTreeMap<LeaseKey, Running>,
     /// Leases acquired anew while the former run of their shard still ends.
     waiting: BTreeMap<LeaseKey, (Box<LeaseRow>, Tenure, Moment)>,
-    checkpoints: BTreeMap<CheckpointId, (LeaseKey, Tenure, RequestId)>,
+    checkpoints: BTreeMap<CheckpointId, (LeaseKey, Tenure, RequestId, Checkpoint)>,
     families: BTreeMap<(LeaseKey, Tenure), RequestId>,
     next_checkpoint: u64,
     stopping: bool,
+    /// How the lives of its shards treat their handlers.
+    shard: consume::Settings,
     seed: u64,
 }
 
@@ -48,7 +50,7 @@ struct Running {
     shard: ShardId,
     life: ShardLife,
     /// What the handler has done.
-    done: Checkpoint,
+    done: Checkpoints,
 }
 
 /// What a worker has done.
@@ -113,6 +115,7 @@ impl Worker {
             families: BTreeMap::new(),
             next_checkpoint: 0,
             stopping: false,
+            shard: shard_settings(rng),
             seed: rng.u64(..),
         });
         self.drain(now, rng)
@@ -266,12 +269,15 @@ impl Alive {
                 did.push(Did::Lost { key, cause });
             }
             Event::Checkpointed { id } => {
-                if let Some((key, tenure, request)) = self.checkpoints.remove(&id) {
+                if let Some((key, tenure, request, at)) = self.checkpoints.remove(&id) {
+                    if let Some(running) = self.running(&key, tenure) {
+                        running.done.stored(at);
+                    }
                     self.answer(now, &key, tenure, request, Answer::Done);
                 }
             }
             Event::NotCheckpointed { id, .. } => {
-                if let Some((key, tenure, request)) = self.checkpoints.remove(&id) {
+                if let Some((key, tenure, request, _)) = self.checkpoints.remove(&id) {
                     self.answer(now, &key, tenure, request, lost());
                 }
             }
@@ -292,9 +298,10 @@ impl Alive {
     fn begin(&mut self, now: Moment, row: Box<LeaseRow>, tenure: Tenure, until: Moment, did: &mut Vec<Did>) {
         self.seed = self.seed.wrapping_add(1);
         let shard = row.shard_id.clone();
-        let life = ShardLife::new((*row).clone(), until, consume::Settings::default(), self.seed, now);
+        let life = ShardLife::new((*row).clone(), until, self.shard.clone(), self.seed, now);
         did.push(Did::Began { shard: shard.clone(), row: row.clone() });
-        self.shards.insert(row.key.clone(), Running { tenure, shard, life, done: row.checkpoint });
+        self.shards
+            .insert(row.key.clone(), Running { tenure, shard, life, done: Checkpoints::new(row.checkpoint) });
     }
 
     fn running(&mut self, key: &LeaseKey, tenure: Tenure) -> Option<&mut Running> {
@@ -367,12 +374,25 @@ impl Alive {
                     Reply::Handled(key.clone(), tenure, id, batch),
                 ));
             }
+            Request::DeadLetter { .. } => {
+                let failure = Answer::Failed(Failure::refused("DeadLetterFailed", "by the script"));
+                let answer = if rng.bool() { Answer::Done } else { failure };
+                let reply = Reply::Read(key.clone(), tenure, id, answer);
+                did.push(Did::Later(Duration::from_millis(rng.u64(0..100)), reply));
+            }
+            Request::Pass(batch) => self.pass(now, key, tenure, id, &batch, did),
+            Request::Restart => {
+                if let Some(running) = self.running(key, tenure) {
+                    let (checkpoint, passed) = running.done.restart();
+                    running.life.handle_answer(now, id, Answer::Fresh { checkpoint, passed });
+                }
+            }
             Request::EnterChildren(children) => {
                 self.families.insert((key.clone(), tenure), id);
                 self.coordinator.enter_children(now, key, tenure, children);
             }
             Request::Stop(Stop::Shutdown | Stop::Handoff) => {
-                let done = self.running(key, tenure).map(|running| running.done.clone());
+                let done = self.running(key, tenure).map(|running| running.done.latest());
                 match done.filter(|done| matches!(done, Checkpoint::At { .. })) {
                     Some(done) => self.checkpoint(now, key, tenure, id, done),
                     None => self.answer(now, key, tenure, id, Answer::Done),
@@ -382,6 +402,26 @@ impl Alive {
                 self.answer(now, key, tenure, id, Answer::Done);
             }
             Request::CheckpointEnd => self.checkpoint(now, key, tenure, id, Checkpoint::ShardEnd),
+        }
+    }
+
+    /// What is decided without the handler counts as processed.
+    fn pass(
+        &mut self,
+        now: Moment,
+        key: &LeaseKey,
+        tenure: Tenure,
+        id: RequestId,
+        batch: &Batch,
+        did: &mut Vec<Did>,
+    ) {
+        let Some(running) = self.running(key, tenure) else { return };
+        did.push(Did::Processed { shard: running.shard.clone(), records: batch.records.to_vec() });
+        let at = batch.records.last().expect("a batch holds a record").checkpoint();
+        if running.done.passed(at.clone()) {
+            self.checkpoint(now, key, tenure, id, at);
+        } else {
+            self.answer(now, key, tenure, id, Answer::Done);
         }
     }
 
@@ -395,7 +435,7 @@ impl Alive {
     ) {
         self.next_checkpoint += 1;
         let id = CheckpointId(self.next_checkpoint);
-        self.checkpoints.insert(id, (key.clone(), tenure, request));
+        self.checkpoints.insert(id, (key.clone(), tenure, request, at.clone()));
         self.coordinator.checkpoint(now, key, tenure, at, id);
     }
 
@@ -417,11 +457,14 @@ impl Alive {
         let Some(running) = self.running(key, tenure) else { return };
         if happens(rng, fails) {
             let failure = Failure::refused("HandlerFailed", "by the script");
-            return running.life.handle_answer(now, id, Answer::Failed(failure));
+            let panics = rng.u8(..4) == 0;
+            let answer = if panics { Answer::Panicked(failure) } else { Answer::Failed(failure) };
+            return running.life.handle_answer(now, id, answer);
         }
         did.push(Did::Processed { shard: running.shard.clone(), records: batch.records.to_vec() });
         let done = batch.records.last().expect("a batch holds a record").checkpoint();
-        running.done = done.clone();
+        running.done.given(done.clone());
+        running.done.succeeded();
         if rng.u8(..4) > 0 {
             self.checkpoint(now, key, tenure, id, done);
         } else {
@@ -432,4 +475,12 @@ impl Alive {
 
 fn lost() -> Answer {
     Answer::Failed(Failure::refused("LeaseLost", "the lease is no longer held"))
+}
+
+/// Any policy about handlers that fail.
+fn shard_settings(rng: &mut Rng) -> consume::Settings {
+    let then = rng.choice([Then::Skip, Then::DeadLetter, Then::Rest]).expect("there are three");
+    let give_up = GiveUp { after: rng.u32(1..4), then };
+    let rest = Duration::from_secs(rng.u64(1..60));
+    consume::Settings { give_up: rng.bool().then_some(give_up), rest, ..consume::Settings::default() }
 }
