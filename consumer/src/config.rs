@@ -151,6 +151,16 @@ impl Config {
         self
     }
 
+    /// How long a call of the handler may take before a warning says that it has not returned; another follows each time when
+    /// twice as much has passed. Default: never. The call goes on, and its lease is kept, however long it takes.
+    ///
+    /// The KCL's `logWarningForTaskAfterMillis`.
+    #[must_use]
+    pub fn warn_after(mut self, time: Duration) -> Self {
+        self.shard.warn_after = Some(time.max(Duration::from_millis(1)));
+        self
+    }
+
     /// Longest time that one call to Kinesis may take. Default 30 s. Calls to the lease store are given a quarter of the
     /// failover time.
     #[must_use]
@@ -192,6 +202,9 @@ impl Config {
                 "LATEST" => Ok(self.initial_position(InitialPosition::Latest)),
                 _ => Err("it is neither TRIM_HORIZON nor LATEST".into()),
             },
+            ConfigKey::LogWarningForTaskAfterMillis => {
+                millis(1..=u64::MAX).map(|time| self.warn_after(time))
+            }
             ConfigKey::MaxLeasesForWorker => number(text, 1..=u64::MAX)
                 .map(|count| self.max_leases(usize::try_from(count).unwrap_or(usize::MAX))),
             ConfigKey::MaxRecords => number(text, 1..=10_000)
@@ -231,6 +244,8 @@ pub enum ConfigKey {
     IdleTimeBetweenReadsInMillis,
     /// `initialPositionInStream`: `TRIM_HORIZON` or `LATEST`.
     InitialPositionInStream,
+    /// `logWarningForTaskAfterMillis`, milliseconds: at least 1.
+    LogWarningForTaskAfterMillis,
     /// `maxLeasesForWorker`: at least 1.
     MaxLeasesForWorker,
     /// `maxRecords`: 1 to 10000.
@@ -240,10 +255,11 @@ pub enum ConfigKey {
 }
 
 impl ConfigKey {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::FailoverTimeMillis,
         Self::IdleTimeBetweenReadsInMillis,
         Self::InitialPositionInStream,
+        Self::LogWarningForTaskAfterMillis,
         Self::MaxLeasesForWorker,
         Self::MaxRecords,
         Self::WorkerIdentifier,
@@ -256,6 +272,7 @@ impl ConfigKey {
             Self::FailoverTimeMillis => "failoverTimeMillis",
             Self::IdleTimeBetweenReadsInMillis => "idleTimeBetweenReadsInMillis",
             Self::InitialPositionInStream => "initialPositionInStream",
+            Self::LogWarningForTaskAfterMillis => "logWarningForTaskAfterMillis",
             Self::MaxLeasesForWorker => "maxLeasesForWorker",
             Self::MaxRecords => "maxRecords",
             Self::WorkerIdentifier => "workerIdentifier",
@@ -294,6 +311,10 @@ mod tests {
         );
         let latest = set("initialPositionInStream", " LATEST ").unwrap();
         assert_eq!(latest.lease.initial_position, InitialPosition::Latest);
+        assert_eq!(
+            set("logWarningForTaskAfterMillis", "9").unwrap().shard.warn_after,
+            Some(Duration::from_millis(9))
+        );
         assert_eq!(set("maxLeasesForWorker", "3").unwrap().lease.max_leases, 3);
         assert_eq!(set("maxRecords", "100").unwrap().shard.read_records, 100);
         assert_eq!(set("workerIdentifier", "w").unwrap().worker_id.unwrap().as_str(), "w");

@@ -154,6 +154,9 @@ where
                 Event::HandlerFailed { failure, times, again } => {
                     tracing::warn!(shard_id, error = failure.message, times, ?again, "a handler failed");
                 }
+                Event::Slow { time } => {
+                    tracing::warn!(shard_id, ?time, "a handler has not returned yet");
+                }
                 Event::Skipped { at, failure, times } => {
                     let error = failure.message;
                     tracing::error!(shard_id, %at, error, times, "a record is skipped, and lost to the handler");

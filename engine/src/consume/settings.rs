@@ -21,6 +21,8 @@ pub struct Settings {
     pub give_up: Option<GiveUp>,
     /// How long a shard rests whose handler has failed too often, where that is the policy.
     pub rest: Duration,
+    /// How long a call of the handler may take before that is told. The KCL's `logWarningForTaskAfterMillis`.
+    pub warn_after: Option<Duration>,
     /// The time that a checkpoint of `AT_TIMESTAMP` stands for. Rows do not store it.
     pub timestamp: Option<SystemTime>,
 }
@@ -34,6 +36,7 @@ impl Default for Settings {
             handler_backoff: (Duration::from_millis(100), Duration::from_secs(30)),
             give_up: None,
             rest: Duration::from_secs(300),
+            warn_after: None,
             timestamp: None,
         }
     }

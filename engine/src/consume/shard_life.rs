@@ -94,7 +94,7 @@ impl ShardLife {
     /// A request was answered, or given up.
     pub fn handle_answer(&mut self, now: Moment, id: RequestId, answer: Answer) {
         match std::mem::replace(&mut self.work, Work::Idle) {
-            Work::Doing { id: doing, task } if doing == id => self.worked(now, task, answer),
+            Work::Doing { id: doing, task, .. } if doing == id => self.worked(now, task, answer),
             work => {
                 self.work = work;
                 if let Some(batch) = self.fetched(now, id, answer).and_then(|batch| self.undecided(batch)) {
@@ -122,7 +122,8 @@ impl ShardLife {
     pub fn poll_timeout(&self) -> Option<Moment> {
         let work = match &self.work {
             Work::Due { at, .. } => Some(*at),
-            Work::Doing { .. } | Work::Idle | Work::Done => None,
+            Work::Doing { warn_at, .. } => *warn_at,
+            Work::Idle | Work::Done => None,
         };
         let fetch = self.may_fetch().then(|| self.fetch.due()).flatten();
         [work, fetch].into_iter().flatten().min()
@@ -271,6 +272,11 @@ pub enum Event {
         times: u32,
         /// When it is tried again; `None` if it is not.
         again: Option<Duration>,
+    },
+    /// A call of the handler, or of the sink of dead letters, has not returned yet.
+    Slow {
+        /// How long it has been going on.
+        time: Duration,
     },
     /// A record was passed over, since the handler failed too often.
     Skipped {

@@ -20,6 +20,9 @@ pub(super) enum Work {
     Doing {
         id: RequestId,
         task: Task,
+        since: Moment,
+        /// When to tell that it takes long.
+        warn_at: Option<Moment>,
     },
     /// It waits for records.
     Idle,
@@ -41,11 +44,22 @@ pub(super) enum Task {
     Restart,
 }
 
+impl Task {
+    /// Whether the application's code runs in it.
+    fn is_the_applications(&self) -> bool {
+        match self {
+            Self::Initialize | Self::Process(_) | Self::DeadLetter(..) | Self::Stop(_) => true,
+            Self::Pass(_) | Self::EnterChildren(_) | Self::CheckpointEnd | Self::Restart => false,
+        }
+    }
+}
+
 impl ShardLife {
     pub(super) fn advance_work(&mut self, now: Moment) {
         loop {
             match &self.work {
-                Work::Doing { .. } | Work::Done => return,
+                Work::Doing { .. } => return self.warn(now),
+                Work::Done => return,
                 Work::Due { task, at } => {
                     if let Some(stop) = self.stop.filter(|stop| self.outweighs(*stop, task)) {
                         self.stop_instead(now, stop);
@@ -53,7 +67,7 @@ impl ShardLife {
                         return;
                     } else {
                         let task = task.clone();
-                        self.begin(task);
+                        self.begin(now, task);
                     }
                 }
                 Work::Idle => match self.next_task(now) {
@@ -120,7 +134,7 @@ impl ShardLife {
         self.fetch.end().map(|children| Task::EnterChildren(children.to_vec()))
     }
 
-    fn begin(&mut self, task: Task) {
+    fn begin(&mut self, now: Moment, task: Task) {
         let request = match &task {
             Task::Initialize => Request::Initialize,
             Task::Process(batch) => Request::Process(batch.clone()),
@@ -135,7 +149,19 @@ impl ShardLife {
         };
         let id = self.ids.next();
         self.requests.push_back((id, request));
-        self.work = Work::Doing { id, task };
+        let warn_at = self.settings.warn_after.filter(|_| task.is_the_applications());
+        self.work = Work::Doing { id, task, since: now, warn_at: warn_at.map(|after| now.after(after)) };
+    }
+
+    /// Tells of a call of the application's that does not return: after the time that was set, and each time when twice as
+    /// much has passed.
+    fn warn(&mut self, now: Moment) {
+        let Work::Doing { since, warn_at, .. } = &mut self.work else { return };
+        if warn_at.is_some_and(|at| at <= now) {
+            let time = now.since(*since);
+            *warn_at = Some(now.after(time));
+            self.events.push_back(Event::Slow { time });
+        }
     }
 
     pub(super) fn worked(&mut self, now: Moment, task: Task, answer: Answer) {

@@ -3,8 +3,11 @@
 use super::*;
 
 fn with_policy(after: u32, then: Then) -> Talk {
+    with(Settings { give_up: Some(GiveUp { after, then }), ..Settings::default() })
+}
+
+fn with(settings: Settings) -> Talk {
     let row = LeaseRow::new(ShardId::numbered(0), Checkpoint::TrimHorizon);
-    let settings = Settings { give_up: Some(GiveUp { after, then }), ..Settings::default() };
     let until = Moment::from_start(Duration::from_secs(1_000_000));
     let mut talk = Talk::reading();
     talk.life = ShardLife::new(row, until, settings, 7, talk.now);
@@ -185,4 +188,24 @@ fn a_fresh_handler_does_not_skip_what_came_since_the_newest_record_was_looked_fo
     talk.sleep(200);
     talk.restart(Checkpoint::Latest, &[]);
     assert_eq!(talk.open(), ShardPosition::AtTimestamp(SystemTime::UNIX_EPOCH));
+}
+
+#[test]
+fn a_call_that_does_not_return_is_told_at_growing_intervals() {
+    let mut talk = with(Settings { warn_after: Some(Duration::from_secs(10)), ..Settings::default() });
+    talk.page(vec![record(1)], 0);
+    let slow = |talk: &Talk| -> Vec<_> {
+        let time = |event: &Event| match event {
+            Event::Slow { time } => Some(time.as_secs()),
+            _ => None,
+        };
+        talk.told.iter().filter_map(time).collect()
+    };
+    talk.sleep(9_999);
+    assert!(slow(&talk).is_empty());
+    talk.sleep(100_000);
+    assert_eq!(slow(&talk), [10, 20, 40, 80]);
+    talk.done();
+    talk.sleep(100_000);
+    assert_eq!(slow(&talk), [10, 20, 40, 80], "it has returned");
 }
