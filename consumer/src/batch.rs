@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::slice;
 use std::time::Duration;
 
-use shardflow_core::UserRecord;
+use shardflow_core::{Checkpoint, UserRecord};
 use shardflow_engine::consume;
 
 /// Records of one shard, in order; at least one. Aggregates are taken apart. Cheap to clone.
@@ -24,6 +24,13 @@ impl Batch {
     /// Its last record.
     pub(crate) fn last(&self) -> &UserRecord {
         self.0.records.last().expect("a batch holds at least one record")
+    }
+}
+
+/// Everything up to the end of the batch is done.
+impl From<&Batch> for Checkpoint {
+    fn from(batch: &Batch) -> Self {
+        batch.last().checkpoint()
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use shardflow_core::{Checkpoint, LeaseKey, UserRecord};
+use bytes::Bytes;
+use shardflow_core::{Checkpoint, LeaseKey, LeaseRow, PendingCheckpoint, UserRecord};
 use shardflow_engine::consume::{Admission, Checkpoints};
 use shardflow_engine::lease::Tenure;
 use tokio::sync::{mpsc, oneshot};
@@ -24,13 +25,8 @@ pub struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(crate) fn new(
-        key: LeaseKey,
-        tenure: Tenure,
-        stored: Checkpoint,
-        keeper: mpsc::Sender<Command>,
-    ) -> Self {
-        Self { key, tenure, keeper, range: Arc::new(Mutex::new(Checkpoints::new(stored))) }
+    pub(crate) fn new(row: &LeaseRow, tenure: Tenure, keeper: mpsc::Sender<Command>) -> Self {
+        Self { key: row.key.clone(), tenure, keeper, range: Arc::new(Mutex::new(Checkpoints::of(row))) }
     }
 
     /// Everything up to the end of this batch is done.
@@ -68,14 +64,8 @@ impl Checkpointer {
     ///
     /// When the lease has gone, or the position lies outside of what the handler was given and has not checkpointed.
     pub async fn at(&self, checkpoint: Checkpoint) -> Result<(), CheckpointError> {
-        let admitted = self.range().admit(&checkpoint);
-        match admitted {
-            Ok(Admission::Stored) => return Ok(()),
-            Ok(Admission::Write) => {}
-            Err(range) => {
-                let (stored, given) = (range.stored, range.given);
-                return Err(CheckpointError::OutOfRange { asked: checkpoint, stored, given });
-            }
+        if self.admit(&checkpoint)? == Admission::Stored {
+            return Ok(());
         }
         let (reply, replied) = oneshot::channel();
         let command = Command::Checkpoint {
@@ -84,9 +74,7 @@ impl Checkpointer {
             checkpoint: checkpoint.clone(),
             reply,
         };
-        // A keeper that has ended keeps no lease any more.
-        self.keeper.send(command).await.map_err(|_| CheckpointError::LeaseLost)?;
-        replied.await.unwrap_or(Err(CheckpointError::LeaseLost))?;
+        self.written(command, replied).await?;
         self.range().stored(checkpoint);
         Ok(())
     }
@@ -97,6 +85,64 @@ impl Checkpointer {
         // A keeper that is busy does without: it is an average.
         let (key, tenure) = (self.key.clone(), self.tenure);
         let _told = self.keeper.try_send(Command::Delivered { key, tenure, bytes }).is_ok();
+    }
+
+    /// Notes a checkpoint, with whatever the application wants to find beside it, and does not make it yet: the first half
+    /// of a checkpoint in two phases. It takes the place of one that was noted before; every checkpoint that is made drops
+    /// it.
+    ///
+    /// If the worker dies between the two, the next one finds it in [`ShardInfo::pending`](crate::ShardInfo::pending). What
+    /// it means is the application's to decide: the records behind the last checkpoint come again in any case.
+    ///
+    /// The position is a batch, for its end, a record, or a [`Checkpoint`]. Costs one write to the lease store, which keeps
+    /// the state in the lease's row: DynamoDB takes up to 400 KB for all of it, and charges for each KB. The KCL's
+    /// `prepareCheckpoint`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpointer::at`].
+    pub async fn prepare(
+        &self,
+        at: impl Into<Checkpoint> + Send,
+        state: Option<Bytes>,
+    ) -> Result<PreparedCheckpoint, CheckpointError> {
+        let checkpoint = at.into();
+        if self.admit(&checkpoint)? == Admission::Write {
+            let pending = PendingCheckpoint::new(checkpoint.clone(), state);
+            let (reply, replied) = oneshot::channel();
+            let command = Command::Prepare {
+                key: self.key.clone(),
+                tenure: self.tenure,
+                pending: pending.clone(),
+                reply,
+            };
+            self.written(command, replied).await?;
+            self.range().prepared(pending);
+        }
+        Ok(PreparedCheckpoint { checkpointer: self.clone(), checkpoint })
+    }
+
+    fn admit(&self, checkpoint: &Checkpoint) -> Result<Admission, CheckpointError> {
+        self.range().admit(checkpoint).map_err(|range| CheckpointError::OutOfRange {
+            asked: checkpoint.clone(),
+            stored: range.stored,
+            given: range.given,
+        })
+    }
+
+    async fn written(
+        &self,
+        command: Command,
+        replied: oneshot::Receiver<Result<(), CheckpointError>>,
+    ) -> Result<(), CheckpointError> {
+        // A keeper that has ended keeps no lease any more.
+        self.keeper.send(command).await.map_err(|_| CheckpointError::LeaseLost)?;
+        replied.await.unwrap_or(Err(CheckpointError::LeaseLost))
+    }
+
+    /// The checkpoint that is noted for later.
+    pub(crate) fn pending(&self) -> Option<PendingCheckpoint> {
+        self.range().pending().cloned()
     }
 
     /// The handler is given everything up to here.
@@ -123,5 +169,29 @@ impl Checkpointer {
     fn range(&self) -> MutexGuard<'_, Checkpoints> {
         // Held for a comparison only; a panic cannot leave it half changed.
         self.range.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A checkpoint that is noted and not made: the second half of one in two phases. Dropping it leaves the note.
+#[derive(Clone, Debug)]
+pub struct PreparedCheckpoint {
+    checkpointer: Checkpointer,
+    checkpoint: Checkpoint,
+}
+
+impl PreparedCheckpoint {
+    /// Where it would be.
+    #[must_use]
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Makes the checkpoint, and drops the note. Once more, it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the lease has gone, or a later record is checkpointed already.
+    pub async fn commit(&self) -> Result<(), CheckpointError> {
+        self.checkpointer.at(self.checkpoint.clone()).await
     }
 }

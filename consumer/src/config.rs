@@ -202,9 +202,7 @@ impl Config {
                 "LATEST" => Ok(self.initial_position(InitialPosition::Latest)),
                 _ => Err("it is neither TRIM_HORIZON nor LATEST".into()),
             },
-            ConfigKey::LogWarningForTaskAfterMillis => {
-                millis(1..=u64::MAX).map(|time| self.warn_after(time))
-            }
+            ConfigKey::LogWarningForTaskAfterMillis => millis(1..=u64::MAX).map(|time| self.warn_after(time)),
             ConfigKey::MaxLeasesForWorker => number(text, 1..=u64::MAX)
                 .map(|count| self.max_leases(usize::try_from(count).unwrap_or(usize::MAX))),
             ConfigKey::MaxRecords => number(text, 1..=10_000)

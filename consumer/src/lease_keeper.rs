@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shardflow_core::{Checkpoint, LeaseKey, Shard, WorkerId};
+use shardflow_core::{Checkpoint, LeaseKey, PendingCheckpoint, Shard, WorkerId};
 use shardflow_engine::lease::{
     Answer, CheckpointId, Coordinator, Event, NotWritten, Request, Settings, Tenure,
 };
@@ -25,6 +25,12 @@ pub(crate) enum Command {
         key: LeaseKey,
         tenure: Tenure,
         checkpoint: Checkpoint,
+        reply: oneshot::Sender<Result<(), CheckpointError>>,
+    },
+    Prepare {
+        key: LeaseKey,
+        tenure: Tenure,
+        pending: PendingCheckpoint,
         reply: oneshot::Sender<Result<(), CheckpointError>>,
     },
     EnterChildren {
@@ -207,10 +213,12 @@ impl Loop {
     fn command(&mut self, command: Command) {
         let now = self.now();
         match command {
+            Command::Prepare { key, tenure, pending, reply } => {
+                let id = self.await_write(reply);
+                self.coordinator.prepare(now, &key, tenure, pending, id);
+            }
             Command::Checkpoint { key, tenure, checkpoint, reply } => {
-                self.next_checkpoint += 1;
-                let id = CheckpointId(self.next_checkpoint);
-                self.checkpoints.insert(id, reply);
+                let id = self.await_write(reply);
                 self.coordinator.checkpoint(now, &key, tenure, checkpoint, id);
             }
             Command::EnterChildren { key, tenure, children, reply } => {
@@ -222,6 +230,13 @@ impl Loop {
             Command::LookSoon => self.coordinator.look_soon(now),
             Command::ShutDown => {}
         }
+    }
+
+    fn await_write(&mut self, reply: oneshot::Sender<Result<(), CheckpointError>>) -> CheckpointId {
+        self.next_checkpoint += 1;
+        let id = CheckpointId(self.next_checkpoint);
+        self.checkpoints.insert(id, reply);
+        id
     }
 
     fn answered(&mut self, answered: Result<(Id, (RequestId, Answer)), JoinError>) {

@@ -65,13 +65,13 @@ mod supervisor;
 mod worker;
 
 pub use batch::Batch;
-pub use checkpointer::Checkpointer;
+pub use checkpointer::{Checkpointer, PreparedCheckpoint};
 pub use config::{Config, ConfigKey, LeaseThread};
 pub use consumer::Consumer;
 pub use dynamodb::{CreateTable, DynamoDbLeases, TableName};
 pub use error::{CheckpointError, ConfigError, RunError};
-pub use leases::{Leases, RewindError};
 pub use error_policy::{DeadLetter, ErrorPolicy};
+pub use leases::{Leases, RewindError};
 pub use memory::MemoryLeases;
 pub use processor::{RecordProcessor, ShardInfo, Stop};
 pub use shardflow_core::{

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use shardflow_core::{Checkpoint, HashKeyRange, ShardId};
+use shardflow_core::{Checkpoint, HashKeyRange, PendingCheckpoint, ShardId};
 use shardflow_engine::consume;
 
 use crate::{Batch, Checkpointer};
@@ -52,6 +52,8 @@ pub struct ShardInfo {
     pub shard_id: ShardId,
     /// Where it goes on: everything up to here is done.
     pub checkpoint: Checkpoint,
+    /// A checkpoint that was noted by [`Checkpointer::prepare`] and not made, with the state that came with it.
+    pub pending: Option<PendingCheckpoint>,
     /// The hash keys that it owns, if its lease says so.
     pub hash_key_range: Option<HashKeyRange>,
 }

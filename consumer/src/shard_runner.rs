@@ -53,14 +53,10 @@ where
         let info = ShardInfo {
             shard_id: self.row.shard_id.clone(),
             checkpoint: self.row.checkpoint.clone(),
+            pending: self.row.pending.clone(),
             hash_key_range: self.row.hash_key_range,
         };
-        let checkpointer = Checkpointer::new(
-            self.row.key.clone(),
-            self.tenure,
-            self.row.checkpoint.clone(),
-            self.keeper.clone(),
-        );
+        let checkpointer = Checkpointer::new(&self.row, self.tenure, self.keeper.clone());
         let until = self.orders.borrow().until;
         let life = ShardLife::new(self.row.clone(), until, self.settings.clone(), seed(), now);
         let processor = Some((self.factory)(&info));
@@ -258,6 +254,7 @@ where
             Request::Restart => {
                 let (checkpoint, passed) = self.checkpointer.restart();
                 self.info.checkpoint = checkpoint.clone();
+                self.info.pending = self.checkpointer.pending();
                 self.processor = Some((self.runner.factory)(&self.info));
                 let now = self.now();
                 return self.life.handle_answer(now, id, Answer::Fresh { checkpoint, passed });

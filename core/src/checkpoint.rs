@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use crate::{Invalid, SequenceNumber};
+use crate::{Invalid, SequenceNumber, UserRecord};
 
 /// A position in a shard up to which everything is done, or one of the sentinels that stand for "not begun" and "all".
 ///
@@ -90,6 +90,13 @@ impl Checkpoint {
             Self::At { .. } => 3,
             Self::ShardEnd => 4,
         }
+    }
+}
+
+/// Everything up to and including the record is done.
+impl From<&UserRecord> for Checkpoint {
+    fn from(record: &UserRecord) -> Self {
+        record.checkpoint()
     }
 }
 

@@ -191,6 +191,15 @@ pub enum LeaseChange {
         /// The new checkpoint.
         checkpoint: Checkpoint,
     },
+    /// Notes a checkpoint that may be made later, in place of any other such.
+    Prepare {
+        /// The counter that the row must have.
+        counter: u64,
+        /// Where it would be.
+        checkpoint: Checkpoint,
+        /// What the application stores with it.
+        state: Option<Bytes>,
+    },
     /// Takes a lease that nobody has, or that nobody keeps.
     Take {
         /// Who takes it.
@@ -256,7 +265,9 @@ impl LeaseChange {
             Self::Renew { counter, handing_over, .. } => {
                 row.counter == *counter && (*handing_over || row.checkpoint_owner.is_none())
             }
-            Self::Checkpoint { counter, .. } | Self::Rewind { counter, .. } => row.counter == *counter,
+            Self::Checkpoint { counter, .. }
+            | Self::Prepare { counter, .. }
+            | Self::Rewind { counter, .. } => row.counter == *counter,
             Self::Take { counter, owner, checkpoint_owner, .. } => {
                 row.counter == *counter && row.owner == *owner && row.checkpoint_owner == *checkpoint_owner
             }
@@ -281,6 +292,10 @@ impl LeaseChange {
                 row.owner_switches = 0;
                 row.checkpoint = checkpoint.clone();
                 row.pending = None;
+            }
+            Self::Prepare { checkpoint, state, .. } => {
+                row.counter += 1;
+                row.pending = Some(PendingCheckpoint::new(checkpoint.clone(), state.clone()));
             }
             Self::Take { worker: to, .. } | Self::Assign { to, .. } => {
                 row.counter += 1;
@@ -323,6 +338,7 @@ impl LeaseChange {
             }
             Self::Renew { .. }
             | Self::Checkpoint { .. }
+            | Self::Prepare { .. }
             | Self::StartHandoff { .. }
             | Self::Evict { .. }
             | Self::Rewind { .. }
@@ -369,11 +385,36 @@ mod tests {
             for change in [
                 LeaseChange::Renew { counter, handing_over: false, throughput: None },
                 LeaseChange::Checkpoint { counter, checkpoint: checkpoint.clone() },
+                LeaseChange::Prepare { counter, checkpoint: checkpoint.clone(), state: None },
                 take,
             ] {
                 assert_eq!(change.apply_to(&row).map(|row| row.counter), fits.then_some(6), "{change:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_prepared_checkpoint_waits_beside_the_other_until_one_is_made() {
+        let at = |number: &str| Checkpoint::at(number.parse().unwrap(), 3);
+        let prepare = |counter, number, state: Option<&'static str>| LeaseChange::Prepare {
+            counter,
+            checkpoint: at(number),
+            state: state.map(Bytes::from),
+        };
+        let row = prepare(5, "7", Some("half")).apply_to(&owned_by("a")).unwrap();
+        assert_eq!((&row.checkpoint, row.counter), (&Checkpoint::TrimHorizon, 6));
+        assert_eq!(row.pending, Some(PendingCheckpoint::new(at("7"), Some("half".into()))));
+        let row = prepare(6, "8", None).apply_to(&row).unwrap();
+        assert_eq!(
+            row.pending,
+            Some(PendingCheckpoint::new(at("8"), None)),
+            "the newest, with its own state"
+        );
+        let row =
+            LeaseChange::Renew { counter: 7, handing_over: false, throughput: None }.apply_to(&row).unwrap();
+        assert!(row.pending.is_some());
+        let row = LeaseChange::Checkpoint { counter: 8, checkpoint: at("8") }.apply_to(&row).unwrap();
+        assert_eq!((row.checkpoint, row.pending), (at("8"), None));
     }
 
     #[test]

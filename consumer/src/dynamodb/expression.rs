@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use shardflow_core::{Checkpoint, LeaseChange, WorkerId};
 
@@ -29,6 +30,18 @@ impl Expression {
             LeaseChange::Checkpoint { counter, checkpoint } => {
                 parts.expect_counter(*counter);
                 parts.checkpoint(checkpoint);
+            }
+            LeaseChange::Prepare { counter, checkpoint, state } => {
+                parts.expect_counter(*counter);
+                parts.set("pendingCheckpoint", AttributeValue::S(checkpoint.as_str().to_owned()));
+                parts.set("pendingCheckpointSubSequenceNumber", number(checkpoint.sub_sequence_number()));
+                match state {
+                    Some(state) => {
+                        parts.set("pendingCheckpointState", AttributeValue::B(Blob::new(state.as_ref())));
+                    }
+                    // Else it would keep that of an earlier one.
+                    None => parts.remove.push("pendingCheckpointState"),
+                }
             }
             LeaseChange::Take { worker, counter, owner, checkpoint_owner } => {
                 parts.expect_counter(*counter);
@@ -185,6 +198,25 @@ mod tests {
         ));
         assert_eq!(expression.values[":checkpoint"], AttributeValue::S("123".into()));
         assert_eq!(expression.values[":checkpointSubSequenceNumber"], number(4));
+    }
+
+    #[test]
+    fn a_prepared_checkpoint_asks_for_the_counter_alone_and_leaves_no_older_state() {
+        let prepare = |state: Option<&'static [u8]>| {
+            let checkpoint = Checkpoint::at("123".parse().unwrap(), 4);
+            Expression::of(&LeaseChange::Prepare { counter: 1, checkpoint, state: state.map(Into::into) })
+        };
+        let with = prepare(Some(b"half"));
+        assert_eq!(
+            with.update,
+            "SET leaseCounter = :leaseCounter, pendingCheckpoint = :pendingCheckpoint, \
+             pendingCheckpointSubSequenceNumber = :pendingCheckpointSubSequenceNumber, \
+             pendingCheckpointState = :pendingCheckpointState"
+        );
+        assert_eq!(with.condition, "leaseCounter = :expected AND attribute_exists(leaseKey)");
+        assert_eq!(with.values[":pendingCheckpointState"], AttributeValue::B(Blob::new("half")));
+        assert_eq!(with.values[":pendingCheckpointSubSequenceNumber"], number(4));
+        assert!(prepare(None).update.ends_with(" REMOVE pendingCheckpointState"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use shardflow_core::Checkpoint;
+use shardflow_core::{Checkpoint, LeaseRow, PendingCheckpoint};
 
 /// The checkpoints of one shard in one tenure: they go forward only, and never past what the handler was given.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Checkpoints {
     busy: Option<Checkpoint>,
     /// Records behind the stored checkpoint that were decided without the handler.
     passed: BTreeSet<Checkpoint>,
+    /// The checkpoint that is noted for later.
+    pending: Option<PendingCheckpoint>,
 }
 
 /// What to do about a checkpoint that is allowed.
@@ -40,7 +42,20 @@ impl Checkpoints {
     /// Begins at the checkpoint that the lease came with.
     #[must_use]
     pub fn new(stored: Checkpoint) -> Self {
-        Self { given: stored.clone(), decided: stored.clone(), busy: None, passed: BTreeSet::new(), stored }
+        Self {
+            given: stored.clone(),
+            decided: stored.clone(),
+            busy: None,
+            passed: BTreeSet::new(),
+            pending: None,
+            stored,
+        }
+    }
+
+    /// Begins as the lease says.
+    #[must_use]
+    pub fn of(row: &LeaseRow) -> Self {
+        Self { pending: row.pending.clone(), ..Self::new(row.checkpoint.clone()) }
     }
 
     /// The handler is given records up to this one, or everything up to the shard's end.
@@ -102,8 +117,20 @@ impl Checkpoints {
         }
     }
 
-    /// A checkpoint was stored.
+    /// The checkpoint that is noted for later.
+    #[must_use]
+    pub fn pending(&self) -> Option<&PendingCheckpoint> {
+        self.pending.as_ref()
+    }
+
+    /// A checkpoint was noted for later.
+    pub fn prepared(&mut self, pending: PendingCheckpoint) {
+        self.pending = Some(pending);
+    }
+
+    /// A checkpoint was stored, which drops one that was noted.
     pub fn stored(&mut self, checkpoint: Checkpoint) {
+        self.pending = None;
         self.stored = checkpoint.max(self.stored.clone());
         self.passed.retain(|record| *record > self.stored);
     }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use fastrand::Rng;
-use shardflow_core::{Checkpoint, LeaseChange, LeaseKey, LeaseRow, Shard, ShardId, View, WorkerId};
+use shardflow_core::{
+    Checkpoint, LeaseChange, LeaseKey, LeaseRow, PendingCheckpoint, Shard, ShardId, View, WorkerId,
+};
 
 use super::Settings;
 use super::admission::Admission;
@@ -13,6 +15,7 @@ use super::messages::{Answer, CheckpointId, Event, NotWritten, Pending, Request}
 use super::report::Report;
 use super::sighting::Sightings;
 use super::start::Start;
+use super::write::Wrote;
 use crate::leader::{Lock, Members, Written};
 use crate::request::RequestIds;
 use crate::{Failure, Moment, RequestId};
@@ -118,6 +121,25 @@ impl Coordinator {
         }
     }
 
+    /// Notes a checkpoint that the application may make later. [`Event::Checkpointed`] or [`Event::NotCheckpointed`] follows.
+    pub fn prepare(
+        &mut self,
+        now: Moment,
+        key: &LeaseKey,
+        tenure: Tenure,
+        pending: PendingCheckpoint,
+        id: CheckpointId,
+    ) {
+        self.expire(now);
+        match self.held.get_mut(key).filter(|held| held.tenure == tenure && !held.leaving) {
+            Some(held) => {
+                held.prepares.push_back((pending, id));
+                self.write_due(now);
+            }
+            None => self.events.push_back(Event::NotCheckpointed { id, cause: NotWritten::LeaseLost }),
+        }
+    }
+
     /// The handler was given so many bytes. What a shard brings is told to the leader with the renewals of its lease.
     pub fn delivered(&mut self, key: &LeaseKey, tenure: Tenure, bytes: u64) {
         if let Some(held) = self.held.get_mut(key).filter(|held| held.tenure == tenure) {
@@ -193,10 +215,13 @@ impl Coordinator {
             }
             (Pending::Children { key, tenure }, answer) => self.children_noted(now, &key, tenure, answer),
             (Pending::Renew { key, tenure, counter, sent }, answer) => {
-                self.written(now, &key, tenure, counter, sent, None, answer);
+                self.written(now, &key, tenure, counter, sent, Wrote::Renewal, answer);
             }
             (Pending::Checkpoint { key, tenure, counter, sent, checkpoint }, answer) => {
-                self.written(now, &key, tenure, counter, sent, Some(checkpoint), answer);
+                self.written(now, &key, tenure, counter, sent, Wrote::Checkpoint(checkpoint), answer);
+            }
+            (Pending::Prepare { key, tenure, counter, sent, pending }, answer) => {
+                self.written(now, &key, tenure, counter, sent, Wrote::Prepare(pending), answer);
             }
             (Pending::Take { before, change, sent }, answer) => {
                 self.took(now, &before, &change, sent, answer);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use shardflow_core::{Checkpoint, LeaseRow, Throughput};
+use shardflow_core::{Checkpoint, LeaseRow, PendingCheckpoint, Throughput};
 
 use super::messages::CheckpointId;
 use crate::Moment;
@@ -41,6 +41,8 @@ pub(super) struct Held {
     pub(super) leaving: bool,
     /// Checkpoints that were asked for and are not stored yet, oldest first.
     pub(super) wanted: VecDeque<(Checkpoint, CheckpointId)>,
+    /// Checkpoints that are to be noted for later, oldest first. They are written when no other is wanted.
+    pub(super) prepares: VecDeque<(PendingCheckpoint, CheckpointId)>,
     /// Bytes that the handler has been given, and since when.
     pub(super) delivered: u64,
     pub(super) measured_at: Moment,
@@ -63,6 +65,7 @@ impl Held {
             let_go: false,
             leaving: false,
             wanted: VecDeque::new(),
+            prepares: VecDeque::new(),
             delivered: 0,
             measured_at: sent,
         }
@@ -71,6 +74,17 @@ impl Held {
     /// Until when it is believed.
     pub(super) fn until(&self, failover: Duration) -> Moment {
         self.proven_at.after(failover)
+    }
+
+    /// Whether the application waits for something to be written.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.wanted.is_empty() || !self.prepares.is_empty()
+    }
+
+    /// Everything that the application waits for, which will not be written any more.
+    pub(super) fn give_up(&mut self) -> impl Iterator<Item = CheckpointId> + use<> {
+        let wanted = std::mem::take(&mut self.wanted).into_iter().map(|(_, id)| id);
+        wanted.chain(std::mem::take(&mut self.prepares).into_iter().map(|(_, id)| id))
     }
 
     /// The checkpoint to be written next: the furthest of those that were asked for.

@@ -163,9 +163,9 @@ impl Coordinator {
         let keys: Vec<_> =
             self.held.iter().filter(|(_, held)| ready(held)).map(|(key, _)| key.clone()).collect();
         for key in keys {
-            let Some(held) = self.held.remove(&key) else { continue };
+            let Some(mut held) = self.held.remove(&key) else { continue };
             self.drop_family(&key);
-            for (_, id) in held.wanted {
+            for id in held.give_up() {
                 self.events.push_back(Event::NotCheckpointed { id, cause: NotWritten::LeaseLost });
             }
             if !held.row.checkpoint.is_shard_end() {

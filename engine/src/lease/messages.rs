@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use shardflow_core::{
-    Checkpoint, ClientVersion, LeaseChange, LeaseKey, LeaseRow, LockChange, Member, Shard, ShardId, View,
-    WorkerId,
+    Checkpoint, ClientVersion, LeaseChange, LeaseKey, LeaseRow, LockChange, Member, PendingCheckpoint, Shard,
+    ShardId, View, WorkerId,
 };
 
 use super::held::Tenure;
@@ -120,12 +120,12 @@ pub enum Event {
         /// Why.
         cause: LossCause,
     },
-    /// A checkpoint is stored.
+    /// A checkpoint is stored, or noted.
     Checkpointed {
         /// Whose it is.
         id: CheckpointId,
     },
-    /// A checkpoint is not stored, or not by us.
+    /// A checkpoint is not stored or noted, or not by us.
     NotCheckpointed {
         /// Whose it is.
         id: CheckpointId,
@@ -221,6 +221,13 @@ pub(super) enum Pending {
         counter: u64,
         sent: Moment,
         checkpoint: Checkpoint,
+    },
+    Prepare {
+        key: LeaseKey,
+        tenure: Tenure,
+        counter: u64,
+        sent: Moment,
+        pending: PendingCheckpoint,
     },
     Take {
         before: Box<LeaseRow>,

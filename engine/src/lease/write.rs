@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shardflow_core::{Checkpoint, LeaseChange, LeaseKey, LeaseRow};
+use shardflow_core::{Checkpoint, LeaseChange, LeaseKey, LeaseRow, PendingCheckpoint};
 
 use super::coordinator::Coordinator;
 use super::held::{Held, Tenure};
@@ -11,6 +11,14 @@ use crate::{Moment, Verdict};
 
 /// Most writes of one lease that are under way beside each other.
 const BESIDE: u32 = 3;
+
+/// What was written by a renewal, which they all are.
+#[derive(Debug)]
+pub(super) enum Wrote {
+    Renewal,
+    Checkpoint(Checkpoint),
+    Prepare(PendingCheckpoint),
+}
 
 impl Coordinator {
     /// What is not believed any more is lost.
@@ -55,12 +63,18 @@ impl Coordinator {
             held.wrote_at = now;
             held.not_before = None;
             let (key, tenure, counter, sent) = (key.clone(), held.tenure, held.row.counter, now);
-            let (pending, change) = match held.furthest() {
-                Some(checkpoint) => {
+            let prepare = held.prepares.front().map(|(pending, _)| pending.clone());
+            let (pending, change) = match (held.furthest(), prepare) {
+                (Some(checkpoint), _) => {
                     let change = LeaseChange::Checkpoint { counter, checkpoint: checkpoint.clone() };
                     (Pending::Checkpoint { key: key.clone(), tenure, counter, sent, checkpoint }, change)
                 }
-                None => {
+                (None, Some(pending)) => {
+                    let PendingCheckpoint { checkpoint, state, .. } = pending.clone();
+                    let change = LeaseChange::Prepare { counter, checkpoint, state };
+                    (Pending::Prepare { key: key.clone(), tenure, counter, sent, pending }, change)
+                }
+                (None, None) => {
                     let (handing_over, throughput) = (held.handing_over.is_some(), held.measure(now));
                     let change = LeaseChange::Renew { counter, handing_over, throughput };
                     (Pending::Renew { key: key.clone(), tenure, counter, sent }, change)
@@ -86,7 +100,7 @@ impl Coordinator {
         self.slowest = took.max(self.slowest.mul_f64(0.9));
     }
 
-    /// A renewal, or a checkpoint, was answered.
+    /// A renewal, or a checkpoint made or noted, was answered.
     #[expect(clippy::too_many_arguments, reason = "they are the fields of the request that is answered")]
     pub(super) fn written(
         &mut self,
@@ -95,7 +109,7 @@ impl Coordinator {
         tenure: Tenure,
         counter: u64,
         sent: Moment,
-        checkpoint: Option<Checkpoint>,
+        wrote: Wrote,
         answer: Answer,
     ) {
         self.answered_after(now.since(sent));
@@ -112,9 +126,13 @@ impl Coordinator {
                     held.unsure = false;
                 }
                 held.next_renewal = held.proven_at.after(renew_after);
-                if let Some(checkpoint) = checkpoint {
-                    held.row.checkpoint = checkpoint.max(held.row.checkpoint.clone());
-                    held.row.pending = None;
+                match wrote {
+                    Wrote::Renewal => {}
+                    Wrote::Checkpoint(checkpoint) => {
+                        held.row.checkpoint = checkpoint.max(held.row.checkpoint.clone());
+                        held.row.pending = None;
+                    }
+                    Wrote::Prepare(pending) => held.row.pending = Some(pending),
                 }
                 let until = held.until(self.settings.failover);
                 self.events.push_back(Event::Kept { key: key.clone(), tenure, until });
@@ -122,13 +140,13 @@ impl Coordinator {
             }
             // Refused by the write that it was sent beside, which is known to have landed.
             Answer::Conflict(_) if held.row.counter > counter => {}
-            Answer::Conflict(Some(row)) => self.conflicted(now, key, counter, checkpoint, *row),
+            Answer::Conflict(Some(row)) => self.conflicted(now, key, counter, &wrote, *row),
             Answer::Conflict(None) => drop(self.lose(key, LossCause::Deleted)),
             Answer::Failed(failure) => {
                 held.unsure = true;
                 held.not_before = Some(now.after(Self::PAUSE.mul_f64(0.5 + self.rng.f64())));
                 if failure.verdict() == Verdict::Refuse {
-                    for (_, id) in std::mem::take(&mut held.wanted) {
+                    for id in held.give_up() {
                         let cause = NotWritten::Refused(failure.clone());
                         self.events.push_back(Event::NotCheckpointed { id, cause });
                     }
@@ -140,19 +158,16 @@ impl Coordinator {
     }
 
     /// The row is not as we believed: ours by another of our own writes, being handed over, or another worker's.
-    fn conflicted(
-        &mut self,
-        now: Moment,
-        key: &LeaseKey,
-        counter: u64,
-        checkpoint: Option<Checkpoint>,
-        row: LeaseRow,
-    ) {
+    fn conflicted(&mut self, now: Moment, key: &LeaseKey, counter: u64, wrote: &Wrote, row: LeaseRow) {
         let Some(held) = self.held.get_mut(key) else { return };
         let ours = row.holder() == Some(&self.me) && row.checkpoint_owner != row.owner;
         // One write of ours at most can have landed on the counter that all of them expected.
-        let landed = row.counter == counter + 1
-            && (held.unsure || checkpoint.as_ref().is_none_or(|checkpoint| *checkpoint == row.checkpoint));
+        let as_written = match wrote {
+            Wrote::Renewal => true,
+            Wrote::Checkpoint(checkpoint) => *checkpoint == row.checkpoint,
+            Wrote::Prepare(pending) => row.pending.as_ref() == Some(pending),
+        };
+        let landed = row.counter == counter + 1 && (held.unsure || as_written);
         if !ours || (row.counter != counter && !landed) {
             drop(self.lose(key, LossCause::Taken));
             return;
@@ -182,6 +197,10 @@ impl Coordinator {
             }
             !done
         });
+        let noted = held.row.pending.as_ref();
+        while let Some((_, id)) = held.prepares.pop_front_if(|(pending, _)| Some(&*pending) == noted) {
+            self.events.push_back(Event::Checkpointed { id });
+        }
         if stored.is_shard_end() {
             // Its children need not wait for the next look.
             let row = held.row.clone();
@@ -194,7 +213,7 @@ impl Coordinator {
     pub(super) fn lose(&mut self, key: &LeaseKey, cause: LossCause) -> Option<Held> {
         let mut held = self.held.remove(key)?;
         self.drop_family(key);
-        for (_, id) in std::mem::take(&mut held.wanted) {
+        for id in held.give_up() {
             self.events.push_back(Event::NotCheckpointed { id, cause: NotWritten::LeaseLost });
         }
         // Whoever was not told that it came need not hear that it went.
@@ -218,7 +237,7 @@ impl Held {
         if self.leaving || self.writes >= BESIDE {
             return None;
         }
-        let due = if self.wanted.is_empty() { self.next_renewal } else { Moment::START };
+        let due = if self.is_waited_for() { Moment::START } else { self.next_renewal };
         let beside = if self.writes > 0 { self.wrote_at.after(hedge_after) } else { Moment::START };
         Some(due.max(beside).max(self.not_before.unwrap_or(Moment::START)))
     }

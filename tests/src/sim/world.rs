@@ -448,8 +448,10 @@ impl World {
                     self.post(self.now + after, Mail::Answered { to: Actor::Worker(number), life, reply });
                 }
                 worker::Did::Began { shard, row } => {
-                    let parents =
-                        row.parents.iter().filter_map(|parent| self.table.leases.get(&LeaseKey::from(parent)));
+                    let parents = row
+                        .parents
+                        .iter()
+                        .filter_map(|parent| self.table.leases.get(&LeaseKey::from(parent)));
                     let unfinished = parents.filter(|parent| !parent.checkpoint.is_shard_end()).count();
                     self.see(&Seen::Began { shard: &shard, unfinished_parents: unfinished })?;
                 }

@@ -5,6 +5,7 @@ mod children;
 mod keeping;
 mod leading;
 mod leaving;
+mod preparing;
 mod sharing;
 
 use std::collections::BTreeMap;
