@@ -146,9 +146,6 @@ struct Source {
 }
 
 impl Source {
-    const METADATA: Metadata<'static> =
-        Metadata::new("shardflow_producer", Level::INFO, Some("shardflow_producer"));
-
     fn counter(&self, metric: &Metric, shard: Option<&ShardId>) -> Counter {
         self.counter_with(metric, self.labels(shard))
     }
@@ -165,7 +162,7 @@ impl Source {
         }
         with_recorder(|recorder| {
             recorder.describe_counter(metric.name.into(), Some(metric.unit), metric.what.into());
-            recorder.register_counter(&Key::from_parts(metric.name, labels), &Self::METADATA)
+            recorder.register_counter(&Key::from_parts(metric.name, labels), &metric.metadata())
         })
     }
 
@@ -175,7 +172,7 @@ impl Source {
         }
         with_recorder(|recorder| {
             recorder.describe_gauge(metric.name.into(), Some(metric.unit), metric.what.into());
-            recorder.register_gauge(&Key::from_parts(metric.name, self.labels(None)), &Self::METADATA)
+            recorder.register_gauge(&Key::from_parts(metric.name, self.labels(None)), &metric.metadata())
         })
     }
 
@@ -185,7 +182,7 @@ impl Source {
         }
         with_recorder(|recorder| {
             recorder.describe_histogram(metric.name.into(), Some(metric.unit), metric.what.into());
-            recorder.register_histogram(&Key::from_parts(metric.name, self.labels(shard)), &Self::METADATA)
+            recorder.register_histogram(&Key::from_parts(metric.name, self.labels(shard)), &metric.metadata())
         })
     }
 
@@ -252,6 +249,17 @@ struct Metric {
     level: MetricsLevel,
     unit: Unit,
     what: &'static str,
+}
+
+impl Metric {
+    /// Tells the recorder the level too: it may want less than is recorded for others.
+    fn metadata(&self) -> Metadata<'static> {
+        let level = match self.level {
+            MetricsLevel::None | MetricsLevel::Summary => Level::INFO,
+            MetricsLevel::Detailed => Level::DEBUG,
+        };
+        Metadata::new("shardflow_producer", level, Some("shardflow_producer"))
+    }
 }
 
 const fn summary(name: &'static str, unit: Unit, what: &'static str) -> Metric {
