@@ -105,3 +105,13 @@ pub const PUT_METRIC_DATA_DATA: usize = 1_000;
 
 /// Most bytes of one PutMetricData call. CloudWatch API PutMetricData: 1 MB.
 pub const PUT_METRIC_DATA_BYTES: usize = 1 << 20;
+
+/// Most dimensions of a metric. CloudWatch API MetricDatum, `Dimensions`: 30.
+pub const METRIC_DIMENSIONS: usize = 30;
+
+/// Longest name of a metric, of a dimension and of a namespace, in characters. CloudWatch API MetricDatum, `MetricName`,
+/// API Dimension, `Name`, and API PutMetricData, `Namespace`: 1 to 255.
+pub const METRIC_NAME_CHARS: usize = 255;
+
+/// Longest value of a dimension, in characters. CloudWatch API Dimension, `Value`: 1 to 1,024.
+pub const METRIC_DIMENSION_VALUE_CHARS: usize = 1_024;

@@ -83,6 +83,19 @@ impl Place {
             .sleep_impl(TokioSleep::new());
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
+
+    /// A CloudWatch client.
+    #[must_use]
+    pub fn cloudwatch(&self) -> aws_sdk_cloudwatch::Client {
+        let config = aws_sdk_cloudwatch::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(&self.endpoint)
+            .http_client(self.http.clone())
+            .credentials_provider(credentials())
+            .sleep_impl(TokioSleep::new());
+        aws_sdk_cloudwatch::Client::from_conf(config.build())
+    }
 }
 
 fn credentials() -> Credentials {
