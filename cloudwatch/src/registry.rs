@@ -38,7 +38,7 @@ type Shelf<C> = HashMap<Key, Series<C>>;
 pub(crate) struct Series<C> {
     /// Shared with the handles. When nobody else has it, nobody can record to it.
     cell: Arc<C>,
-    metrics: Box<[Arc<Metric>]>,
+    metrics: Arc<[Arc<Metric>]>,
 }
 
 /// What a handle records to.
@@ -118,34 +118,24 @@ impl Registry {
 
     /// Moves all that was recorded to what waits for publication, and forgets metrics that nobody has a handle to.
     pub(crate) fn take(&self, waiting: &mut Waiting) {
-        let units = self.units();
-        let mut shelves = self.shelves();
-        self.take_from(&mut shelves.counters, &units, waiting);
-        self.take_from(&mut shelves.gauges, &units, waiting);
-        self.take_from(&mut shelves.histograms, &units, waiting);
-    }
-
-    fn take_from<C: Cell>(
-        &self,
-        shelf: &mut HashMap<Key, Series<C>>,
-        units: &HashMap<String, Unit>,
-        waiting: &mut Waiting,
-    ) {
-        shelf.retain(|key, series| {
-            // Asked first: what is recorded after the taking is by a handle that there is now.
-            let held = Arc::strong_count(&series.cell) > 1;
-            let statistics = series.cell.take();
-            if !statistics.is_empty() {
-                let (unit, factor) = units.get(key.name()).map(|&unit| standard(unit)).unzip();
-                let datum = Datum { statistics: statistics.scaled(factor.unwrap_or(1.0)), unit };
-                for metric in &series.metrics {
-                    if !waiting.add(metric, &datum) {
-                        self.crowded.add(statistics.count);
-                    }
+        // Merging compares names: not while the locks are held, on which those wait who ask for a handle.
+        for (metrics, datum) in self.take_data() {
+            for metric in &*metrics {
+                if !waiting.add(metric, &datum) {
+                    self.crowded.add(datum.statistics.count);
                 }
             }
-            held || series.cell.is_kept()
-        });
+        }
+    }
+
+    fn take_data(&self) -> Vec<Taken> {
+        let units = self.units();
+        let mut shelves = self.shelves();
+        let mut taken = Vec::new();
+        take_from(&mut shelves.counters, &units, &mut taken);
+        take_from(&mut shelves.gauges, &units, &mut taken);
+        take_from(&mut shelves.histograms, &units, &mut taken);
+        taken
     }
 
     fn units(&self) -> MutexGuard<'_, HashMap<String, Unit>> {
@@ -155,6 +145,27 @@ impl Registry {
     fn shelves(&self) -> MutexGuard<'_, Shelves> {
         self.shelves.lock().expect("nothing panics while it holds the shelves")
     }
+}
+
+/// What was recorded to a cell, and the metrics that get it.
+type Taken = (Arc<[Arc<Metric>]>, Datum);
+
+fn take_from<C: Cell>(
+    shelf: &mut HashMap<Key, Series<C>>,
+    units: &HashMap<String, Unit>,
+    taken: &mut Vec<Taken>,
+) {
+    shelf.retain(|key, series| {
+        // Asked first: what is recorded after the taking is by a handle that there is now.
+        let held = Arc::strong_count(&series.cell) > 1;
+        let statistics = series.cell.take();
+        if !statistics.is_empty() {
+            let (unit, factor) = units.get(key.name()).map(|&unit| standard(unit)).unzip();
+            let datum = Datum { statistics: statistics.scaled(factor.unwrap_or(1.0)), unit };
+            taken.push((Arc::clone(&series.metrics), datum));
+        }
+        held || series.cell.is_kept()
+    });
 }
 
 impl Lost {
