@@ -22,8 +22,9 @@ use crate::{Checkpoint, HashKey, Invalid, PartitionKey, SequenceNumber};
 pub struct Record {
     partition_key: PartitionKey,
     data: Bytes,
-    /// Zero where the place has none.
+    /// Zero where it is not known.
     hash_key: HashKey,
+    is_hash_key_known: bool,
     place: Place,
 }
 
@@ -54,7 +55,7 @@ impl Record {
         Invalid: From<K::Error>,
     {
         let partition_key = partition_key.try_into()?;
-        Ok(Self { partition_key, data: data.into(), hash_key: HashKey::MIN, place: Place::PartitionKey })
+        Ok(Self::of(partition_key, data.into(), None, Place::PartitionKey))
     }
 
     /// A record whose shard does not matter: the producer spreads those evenly over the stream, and packs them as fully as
@@ -65,7 +66,7 @@ impl Record {
     #[must_use]
     pub fn keyless(data: impl Into<Bytes>) -> Self {
         let partition_key = PartitionKey::from_static(NO_KEY);
-        Self { partition_key, data: data.into(), hash_key: HashKey::MIN, place: Place::Keyless }
+        Self::of(partition_key, data.into(), None, Place::Keyless)
     }
 
     /// A record as it was found in an aggregate.
@@ -75,13 +76,18 @@ impl Record {
         data: Bytes,
     ) -> Self {
         let place = if explicit_hash_key.is_some() { Place::Explicit } else { Place::PartitionKey };
-        Self { partition_key, data, hash_key: explicit_hash_key.unwrap_or_default(), place }
+        Self::of(partition_key, data, explicit_hash_key, place)
+    }
+
+    fn of(partition_key: PartitionKey, data: Bytes, hash_key: Option<HashKey>, place: Place) -> Self {
+        let is_hash_key_known = hash_key.is_some();
+        Self { partition_key, data, hash_key: hash_key.unwrap_or_default(), is_hash_key_known, place }
     }
 
     /// Sends it to the shard that owns `key`, instead of the one that owns the MD5 of its partition key.
     #[must_use]
     pub fn explicit_hash_key(mut self, key: HashKey) -> Self {
-        self.hash_key = key;
+        self.note_hash_key(key);
         self.place = Place::Explicit;
         self
     }
@@ -95,19 +101,26 @@ impl Record {
     /// Gives a keyless record its place. It stays keyless, so another place can be given to it. For producers.
     pub fn place(&mut self, key: HashKey) {
         if self.is_keyless() {
-            self.hash_key = key;
+            self.note_hash_key(key);
             self.place = Place::Given;
         }
     }
 
-    /// Takes the place of a keyless record from it again: it is as it was made.
+    /// Notes its [`Record::hash_key`], so that it need not be computed any more. For producers.
+    pub fn note_hash_key(&mut self, key: HashKey) {
+        self.hash_key = key;
+        self.is_hash_key_known = true;
+    }
+
+    /// Takes the place of a keyless record and what was noted from it again: it is as it was made.
     #[must_use]
-    pub fn displaced(mut self) -> Self {
-        if self.is_keyless() {
-            self.hash_key = HashKey::MIN;
-            self.place = Place::Keyless;
+    pub fn displaced(self) -> Self {
+        let Self { partition_key, data, hash_key, place, .. } = self;
+        match place {
+            Place::Explicit => Self::of(partition_key, data, Some(hash_key), place),
+            Place::PartitionKey => Self::of(partition_key, data, None, place),
+            Place::Keyless | Place::Given => Self::of(partition_key, data, None, Place::Keyless),
         }
-        self
     }
 
     /// Its partition key.
@@ -134,7 +147,7 @@ impl Record {
     /// The key that decides its shard: the explicit one, or else the MD5 of its partition key.
     #[must_use]
     pub fn hash_key(&self) -> HashKey {
-        self.explicit().unwrap_or_else(|| self.partition_key.hash_key())
+        if self.is_hash_key_known { self.hash_key } else { self.partition_key.hash_key() }
     }
 
     /// Its size as the service counts it: bytes of data and of partition key.

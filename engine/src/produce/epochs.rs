@@ -6,69 +6,86 @@ use std::collections::VecDeque;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct FlushId(u64);
 
-/// Counts what is held between one flush and the next: a counter an epoch, not an entry a record.
+/// What lies between one flush and the next, by its number modulo 2^32: there is one in every record that is held, and
+/// never so many at a time.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Epoch(u32);
+
+impl Epoch {
+    #[expect(clippy::cast_possible_truncation, reason = "it is what the remainder is for")]
+    fn numbered(number: u64) -> Self {
+        Self(number as u32)
+    }
+}
+
+/// Counts what is held of each epoch: a counter an epoch, not an entry a record.
 #[derive(Debug)]
 pub(super) struct Epochs {
     /// The oldest epoch that is not over comes first, the present one last; never empty.
-    epochs: VecDeque<Epoch>,
+    epochs: VecDeque<Count>,
+    /// The number of the oldest.
     first: u64,
 }
 
 #[derive(Debug, Default)]
-struct Epoch {
+struct Count {
     held: u64,
     failed: u64,
 }
 
 impl Default for Epochs {
     fn default() -> Self {
-        Self { epochs: VecDeque::from([Epoch::default()]), first: 0 }
+        Self { epochs: VecDeque::from([Count::default()]), first: 0 }
     }
 }
 
 impl Epochs {
-    pub(super) fn present(&self) -> u64 {
+    pub(super) fn present(&self) -> Epoch {
+        Epoch::numbered(self.number())
+    }
+
+    fn number(&self) -> u64 {
         self.first + self.epochs.len() as u64 - 1
     }
 
     /// Counts a record in the present epoch and tells which that is.
-    pub(super) fn accept(&mut self) -> u64 {
+    pub(super) fn accept(&mut self) -> Epoch {
         let present = self.present();
-        self.epoch(present).held += 1;
+        self.count(present).held += 1;
         present
     }
 
-    pub(super) fn settle(&mut self, epoch: u64, failed: bool) {
-        let epoch = self.epoch(epoch);
-        epoch.held -= 1;
-        epoch.failed += u64::from(failed);
+    pub(super) fn settle(&mut self, epoch: Epoch, failed: bool) {
+        let count = self.count(epoch);
+        count.held -= 1;
+        count.failed += u64::from(failed);
     }
 
     /// Records that are not settled.
     pub(super) fn held(&self) -> u64 {
-        self.epochs.iter().map(|epoch| epoch.held).sum()
+        self.epochs.iter().map(|count| count.held).sum()
     }
 
     /// Ends the present epoch: a flush waits until it and all before it are empty.
     pub(super) fn flush(&mut self) -> FlushId {
-        let flushed = FlushId(self.present());
-        self.epochs.push_back(Epoch::default());
+        let flushed = FlushId(self.number());
+        self.epochs.push_back(Count::default());
         flushed
     }
 
     /// The next flush that is done, and how many of its records failed.
     pub(super) fn next_done(&mut self) -> Option<(FlushId, u64)> {
-        if self.epochs.len() == 1 || self.epochs.front().is_some_and(|epoch| epoch.held > 0) {
+        if self.epochs.len() == 1 || self.epochs.front().is_some_and(|count| count.held > 0) {
             return None;
         }
         let done = FlushId(self.first);
         self.first += 1;
-        self.epochs.pop_front().map(|epoch| (done, epoch.failed))
+        self.epochs.pop_front().map(|count| (done, count.failed))
     }
 
-    fn epoch(&mut self, epoch: u64) -> &mut Epoch {
-        let index = usize::try_from(epoch - self.first).expect("epochs are few");
-        self.epochs.get_mut(index).expect("an epoch stays as long as one of its records is held")
+    fn count(&mut self, epoch: Epoch) -> &mut Count {
+        let index = epoch.0.wrapping_sub(Epoch::numbered(self.first).0);
+        self.epochs.get_mut(index as usize).expect("an epoch stays as long as one of its records is held")
     }
 }
 
@@ -78,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_flush_is_done_when_all_before_it_is_settled() {
-        let mut epochs = Epochs::default();
+        // The third one's remainder is 0 again.
+        let mut epochs = Epochs { first: u64::from(u32::MAX) - 1, ..Epochs::default() };
         let (a, b) = (epochs.accept(), epochs.accept());
         let first = epochs.flush();
         let c = epochs.accept();

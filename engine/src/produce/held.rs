@@ -4,25 +4,24 @@ use std::sync::Arc;
 
 use shardflow_core::{Attempt, HashKey, Record};
 
+use super::epochs::Epoch;
 use crate::{Failure, Moment};
 
 /// A record, whose it is and what has been tried for it.
 #[derive(Debug)]
 pub(super) struct Held<T> {
+    /// Its hash key is noted in it.
     pub(super) record: Record,
-    pub(super) hash_key: HashKey,
     pub(super) tag: T,
     pub(super) accepted: Moment,
     /// Which flush it belongs to.
-    pub(super) epoch: u64,
+    pub(super) epoch: Epoch,
     pub(super) trail: Trail,
 }
 
 impl<T> Held<T> {
-    /// Sends a record without a key there.
-    pub(super) fn place(&mut self, at: HashKey) {
-        self.record.place(at);
-        self.hash_key = at;
+    pub(super) fn hash_key(&self) -> HashKey {
+        self.record.hash_key()
     }
 }
 
@@ -100,6 +99,11 @@ impl Trail {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn a_record_with_a_mark_of_eight_bytes_is_two_cache_lines() {
+        assert_eq!(size_of::<Held<[u32; 2]>>(), 128);
+    }
 
     #[test]
     fn a_trail_tells_its_tries_in_order_and_never_too_many() {

@@ -203,11 +203,11 @@ impl<T> Packer<T> {
         let first = records.first().expect("a bundle is opened by its first record");
         let parcel = aggregator.and_then(|mut aggregator| {
             let buffer = self.spare_data.pop().unwrap_or_default();
-            let parcel = aggregator.finish_unsealed(Some(first.hash_key), buffer);
+            let parcel = aggregator.finish_unsealed(Some(first.hash_key()), buffer);
             self.keep(aggregator);
             parcel
         });
-        let parcel = parcel.unwrap_or_else(|| Parcel::alone(&first.record, first.hash_key));
+        let parcel = parcel.unwrap_or_else(|| Parcel::alone(&first.record, first.hash_key()));
         Entry { parcel, records, due, oldest, shard: shard.cloned(), range }
     }
 
@@ -218,7 +218,7 @@ impl<T> Packer<T> {
         shard: Option<&ShardId>,
         range: HashKeyRange,
     ) -> Entry<T> {
-        let parcel = Parcel::alone(&held.record, held.hash_key);
+        let parcel = Parcel::alone(&held.record, held.hash_key());
         Entry { parcel, oldest: held.accepted, due, records: vec![held], shard: shard.cloned(), range }
     }
 
@@ -258,12 +258,12 @@ impl<T> Packer<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::produce::epochs::Epoch;
     use crate::produce::held::Trail;
 
     fn held(key: &str, bytes: usize) -> Held<()> {
         let record = Record::new(key, vec![0; bytes]).unwrap();
-        let (hash_key, trail) = (record.hash_key(), Trail::default());
-        Held { record, hash_key, tag: (), accepted: Moment::START, epoch: 0, trail }
+        Held { record, tag: (), accepted: Moment::START, epoch: Epoch::default(), trail: Trail::default() }
     }
 
     /// Also when the aggregate had to be written to know it, and a smaller record comes then.

@@ -110,10 +110,11 @@ impl<T> Pipeline<T> {
     /// Accepts a record. `hash_key` is the record's [`Record::hash_key`], which is faster to compute for many at once.
     ///
     /// Records may be put together and somewhat later than they were `accepted`; [`Pipeline::handle_timeout`] follows.
-    pub fn put(&mut self, accepted: Moment, record: Record, hash_key: HashKey, tag: T) {
+    pub fn put(&mut self, accepted: Moment, mut record: Record, hash_key: HashKey, tag: T) {
+        record.note_hash_key(hash_key);
         self.held_bytes += Settings::cost(&record);
         let epoch = self.epochs.accept();
-        let held = Held { record, hash_key, tag, accepted, epoch, trail: Trail::default() };
+        let held = Held { record, tag, accepted, epoch, trail: Trail::default() };
         if self.lanes.is_empty() {
             self.map.want_first(accepted);
             self.described.want_first(accepted);
@@ -268,7 +269,7 @@ impl<T> Pipeline<T> {
         }
         // What a flush already waits for does not wait for company.
         let due =
-            if held.epoch < self.epochs.present() { now } else { held.accepted.after(self.settings.linger) };
+            if held.epoch != self.epochs.present() { now } else { held.accepted.after(self.settings.linger) };
         self.put_into_lane(now, held, due);
     }
 
@@ -276,7 +277,7 @@ impl<T> Pipeline<T> {
         if held.record.is_keyless() && self.described.manner() != Some(Manner::Anywhere) {
             self.spread(now, held, due);
         } else {
-            let lane = self.lane_of(held.hash_key);
+            let lane = self.lane_of(held.hash_key());
             self.push(now, lane, held, due);
         }
     }

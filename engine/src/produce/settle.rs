@@ -100,7 +100,7 @@ impl<T> Pipeline<T> {
             self.unjudged.push(Unjudged { entry, placed, sent, answered: now });
             return None;
         };
-        if entry.records.iter().all(|held| range.contains(held.hash_key)) {
+        if entry.records.iter().all(|held| range.contains(held.hash_key())) {
             self.deliver(entry, placed);
             return None;
         }
@@ -191,7 +191,7 @@ impl<T> Pipeline<T> {
                 Some(lane) => whole.entry(lane).or_default().push(entry),
                 None => {
                     for held in entry.records {
-                        loose.entry(self.lane_of(held.hash_key)).or_default().push(held);
+                        loose.entry(self.lane_of(held.hash_key())).or_default().push(held);
                     }
                 }
             }
@@ -245,7 +245,7 @@ impl<T> Pipeline<T> {
         let mut again = Vec::new();
         for unjudged in std::mem::take(&mut self.unjudged) {
             match self.map.range_of(&unjudged.placed.shard_id) {
-                Some(range) if unjudged.entry.records.iter().all(|held| range.contains(held.hash_key)) => {
+                Some(range) if unjudged.entry.records.iter().all(|held| range.contains(held.hash_key())) => {
                     self.deliver(unjudged.entry, unjudged.placed);
                 }
                 // Asked for before that shard was known to be, or without the closed ones.
@@ -317,8 +317,9 @@ impl<T> Pipeline<T> {
         let attempts = held.trail.attempts(held.accepted);
         self.held_bytes -= Settings::cost(&held.record);
         self.epochs.settle(held.epoch, true);
+        let hash_key = held.hash_key();
         let outcome = outcome(held.record.displaced(), attempts);
-        self.measure_failed(held.hash_key, held.trail.len(), &outcome);
+        self.measure_failed(hash_key, held.trail.len(), &outcome);
         self.events.push_back(Event::Settled { tag: held.tag, outcome });
     }
 

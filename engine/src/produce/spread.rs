@@ -16,7 +16,7 @@ impl<T> Pipeline<T> {
     /// Gives a record a place. All that travel together share it: it stands in their aggregate once.
     pub(super) fn spread(&mut self, now: Moment, mut held: Held<T>, due: Moment) {
         let mut lane = self.lane_of(self.point);
-        held.place(self.point);
+        held.record.place(self.point);
         if !self.lanes[lane].has_room(&mut self.packer, &held.record) {
             if self.lanes[lane].is_packing() {
                 let haste = self.haste();
@@ -24,7 +24,7 @@ impl<T> Pipeline<T> {
                 self.rewake(lane);
             }
             lane = self.step(now);
-            held.place(self.point);
+            held.record.place(self.point);
         }
         self.push(now, lane, held, due);
     }
