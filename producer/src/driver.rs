@@ -17,11 +17,13 @@ use crate::client::Client;
 use crate::inbox::{Inbox, Mail, Put, Tag};
 use crate::metrics::Metrics;
 use crate::reserve::Purse;
+use crate::ticket::Ends;
 use crate::{Config, Receipt, RecordError};
 
 /// Everything that the task owns.
 pub(crate) struct Driver {
     pipeline: Pipeline<Tag>,
+    ends: Ends,
     inbox: Arc<Inbox>,
     /// What was taken from the inbox; kept for its memory.
     mail: Mail,
@@ -49,6 +51,7 @@ impl Driver {
         let settings = Settings { measured: metrics.is_some(), ..config.settings.clone() };
         Self {
             pipeline: Pipeline::new(settings, seed()),
+            ends: Ends::default(),
             inbox,
             mail: Mail::default(),
             client,
@@ -116,8 +119,9 @@ impl Driver {
         }
         let accepted = mail.since.take().map_or(Moment::START, |since| self.at(since));
         let hash_keys = HashKey::of_all(mail.puts.iter().map(|put| &put.record));
-        for (Put { record, tag }, hash_key) in mail.puts.drain(..).zip(hash_keys) {
-            self.pipeline.put(accepted, record, hash_key, tag);
+        self.ends.begin(mail.blocks.drain(..));
+        for (Put { record, purse }, hash_key) in mail.puts.drain(..).zip(hash_keys) {
+            self.pipeline.put(accepted, record, hash_key, Tag { end: self.ends.next(), purse });
         }
         let now = self.now();
         for done in mail.flushes.drain(..) {
@@ -167,7 +171,7 @@ impl Driver {
                     self.deliver(&mut delivered);
                     self.pipeline.reuse(delivered);
                 }
-                Event::Settled { tag, outcome } => self.settle(tag, outcome),
+                Event::Settled { tag, outcome } => self.settle(&tag, outcome),
                 Event::Flushed { id, failed } => {
                     if let Some(done) = self.flushes.remove(&id) {
                         // Whoever flushed may have stopped waiting.
@@ -189,31 +193,30 @@ impl Driver {
     }
 
     /// Tells the tickets of an entry. Room comes first: who sees the last record settled sees the buffer empty.
-    fn deliver(&self, delivered: &mut Delivered<Tag>) {
+    fn deliver(&mut self, delivered: &mut Delivered<Tag>) {
         self.free(delivered.tags());
         let Placed { shard_id, sequence_number } = delivered.placed().clone();
         for (tag, sub_sequence_number, attempts) in delivered.drain() {
             let (shard_id, sequence_number) = (shard_id.clone(), sequence_number.clone());
             let receipt = Receipt { shard_id, sequence_number, sub_sequence_number, attempts };
-            tag.settle.settle(Ok(receipt));
+            self.ends.settle(&tag.end, Ok(receipt));
         }
     }
 
-    fn free<'a>(&self, tags: impl Iterator<Item = &'a Tag>) {
+    fn free<'a>(&self, tags: impl Iterator<Item = (&'a Tag, usize)>) {
         let (mut own, mut common) = (0, 0);
-        for tag in tags {
-            tag.settle.fetch();
+        for (tag, cost) in tags {
+            self.ends.fetch(&tag.end);
             match tag.purse {
-                Purse::Own => own += tag.cost as usize,
-                Purse::Common => common += tag.cost as usize,
+                Purse::Own => own += cost,
+                Purse::Common => common += cost,
             }
         }
         self.inbox.reserve.give_back(Purse::Own, own);
         self.inbox.reserve.give_back(Purse::Common, common);
     }
 
-    fn settle(&self, tag: Tag, outcome: Outcome) {
-        self.free(std::iter::once(&tag));
+    fn settle(&mut self, tag: &Tag, outcome: Outcome) {
         let error = match outcome {
             // That is another event.
             Outcome::Delivered { .. } => return,
@@ -227,7 +230,8 @@ impl Driver {
             }
             Outcome::Abandoned { record, attempts } => RecordError::Abandoned { record, attempts },
         };
-        tag.settle.settle(Err(Box::new(error)));
+        self.free(std::iter::once((tag, Settings::cost(error.record()))));
+        self.ends.settle(&tag.end, Err(Box::new(error)));
     }
 }
 

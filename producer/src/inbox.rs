@@ -1,7 +1,7 @@
 //! Where records wait between the application and the producer's task.
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shardflow_core::Record;
 use tokio::sync::{Notify, oneshot};
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::Snapshot;
 use crate::reserve::{Purse, Reserve};
-use crate::ticket::{Settle, Ticket, Tickets, Unheard};
+use crate::ticket::{Block, End, Ticket, Tickets, Unheard};
 
 /// What producer handles and the task share. The byte budget bounds what can be in it.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct Inbox {
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
     pub(crate) puts: Vec<Put>,
+    /// Blocks that their tickets begin.
+    pub(crate) blocks: Vec<Arc<Block>>,
     /// When the first of them arrived.
     pub(crate) since: Option<Instant>,
     /// What they cost.
@@ -44,19 +46,17 @@ pub(crate) struct Mail {
     ended: bool,
 }
 
-/// An accepted record.
+/// An accepted record, and where its room comes from. Tickets are in the same order.
 #[derive(Debug)]
 pub(crate) struct Put {
     pub(crate) record: Record,
-    pub(crate) tag: Tag,
+    pub(crate) purse: Purse,
 }
 
-/// Whose a record is.
+/// Whose a record is. As small as can be, since it is in every record that is held.
 #[derive(Debug)]
 pub(crate) struct Tag {
-    pub(crate) settle: Settle,
-    /// Bytes of room that it has, and whose they are.
-    pub(crate) cost: u32,
+    pub(crate) end: End,
     pub(crate) purse: Purse,
 }
 
@@ -81,7 +81,8 @@ impl Inbox {
         if mail.ended {
             return Err(record);
         }
-        let (ticket, settle) = tickets.issue();
+        let (ticket, begun) = tickets.issue();
+        mail.blocks.extend(begun);
         let before = mail.bytes;
         mail.bytes += cost as usize;
         let much = before < Self::MUCH && mail.bytes >= Self::MUCH;
@@ -89,7 +90,7 @@ impl Inbox {
         if first {
             mail.since = Some(Instant::now());
         }
-        mail.puts.push(Put { record, tag: Tag { settle, cost, purse } });
+        mail.puts.push(Put { record, purse });
         drop(locked);
         if much {
             self.urgent.notify_one();

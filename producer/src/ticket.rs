@@ -1,5 +1,6 @@
 //! What an application holds of a record that was accepted.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::hint::black_box;
 use std::pin::Pin;
@@ -26,7 +27,7 @@ pub(crate) type Settled = Result<Receipt, Box<RecordError>>;
 
 /// Where the outcomes of some records in a row are left: one allocation for all of them.
 #[derive(Debug)]
-struct Block {
+pub(crate) struct Block {
     places: [Line; Self::PLACES],
     unheard: Unheard,
 }
@@ -50,13 +51,51 @@ enum Place {
 impl Block {
     const PLACES: usize = 64;
 
+    fn new(unheard: Unheard) -> Arc<Self> {
+        Arc::new(Self { places: [const { Line(Mutex::new(Place::Open(None))) }; Self::PLACES], unheard })
+    }
+
+    /// Leaves what has become of a record.
+    fn settle(&self, place: usize, settled: Settled) {
+        let mut place = self.place(place);
+        match &mut *place {
+            Place::Open(waker) => {
+                let waker = waker.take();
+                *place = Place::Settled(settled);
+                drop(place);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Place::Left | Place::Settled(_) | Place::Lost => {
+                drop(place);
+                if let Err(error) = settled {
+                    self.unheard.tell(*error);
+                }
+            }
+        }
+    }
+
+    /// Nobody is left who would settle it.
+    fn lose(&self, place: usize) {
+        let mut place = self.place(place);
+        if let Place::Open(waker) = &mut *place {
+            let waker = waker.take();
+            *place = Place::Lost;
+            drop(place);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
     fn place(&self, place: usize) -> MutexGuard<'_, Place> {
         // Nothing panics while it holds the lock; and if it did, the place would still be whole.
         self.places[place].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Hands out tickets.
+/// Hands out tickets. [`Ends`] has their other ends.
 #[derive(Debug)]
 pub(crate) struct Tickets {
     block: Arc<Block>,
@@ -65,70 +104,120 @@ pub(crate) struct Tickets {
 
 impl Tickets {
     pub(crate) fn new(unheard: Unheard) -> Self {
-        Self { block: Self::block(unheard), next: 0 }
+        // The first one begins a block that is told.
+        Self { block: Block::new(unheard), next: Block::PLACES }
     }
 
-    fn block(unheard: Unheard) -> Arc<Block> {
-        Arc::new(Block { places: [const { Line(Mutex::new(Place::Open(None))) }; Block::PLACES], unheard })
-    }
-
-    /// A new ticket, and the other end of it.
-    pub(crate) fn issue(&mut self) -> (Ticket, Settle) {
-        if self.next == Block::PLACES {
-            *self = Self::new(self.block.unheard.clone());
+    /// A new ticket, and its block if that is a new one too.
+    pub(crate) fn issue(&mut self) -> (Ticket, Option<Arc<Block>>) {
+        let begins = self.next == Block::PLACES;
+        if begins {
+            *self = Self { block: Block::new(self.block.unheard.clone()), next: 0 };
         }
-        let place = self.next;
+        let ticket = Ticket { block: Arc::clone(&self.block), place: self.next, taken: false };
         self.next += 1;
-        let ticket = Ticket { block: Arc::clone(&self.block), place, taken: false };
-        (ticket, Settle { block: Some(Arc::clone(&self.block)), place })
+        (ticket, begins.then(|| Arc::clone(&self.block)))
     }
 }
 
-/// The end of a ticket that settles it.
+/// The ends of tickets that settle them, in the hands of the task.
+///
+/// The task counts what is not settled of a block. Were that left to the block's own count of references, each record
+/// would change it twice more, and hold a pointer.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    blocks: Vec<Watched>,
+    /// Which of these are free again.
+    free: Vec<usize>,
+    /// Blocks whose tickets come next.
+    coming: VecDeque<Arc<Block>>,
+    /// Which block the next ticket is of, and its place there, unless that begins a block.
+    next: Option<(usize, usize)>,
+}
+
 #[derive(Debug)]
-pub(crate) struct Settle {
-    /// None once it is settled.
+struct Watched {
+    /// None once all its tickets are settled.
     block: Option<Arc<Block>>,
-    place: usize,
+    open: usize,
 }
 
-impl Settle {
+/// The end of one ticket, to be settled once: its block's number, times the places of a block, and its place.
+#[derive(Debug)]
+pub(crate) struct End(u32);
+
+impl End {
+    fn of(block: usize, place: usize) -> Self {
+        let number = u32::try_from(block * Block::PLACES + place);
+        Self(number.expect("that many tickets would take 256 GiB"))
+    }
+
+    fn block(&self) -> usize {
+        self.0 as usize / Block::PLACES
+    }
+
+    fn place(&self) -> usize {
+        self.0 as usize % Block::PLACES
+    }
+}
+
+impl Ends {
+    /// Takes in the blocks of the tickets that come next, in the order in which they were issued.
+    pub(crate) fn begin(&mut self, blocks: impl Iterator<Item = Arc<Block>>) {
+        self.coming.extend(blocks);
+    }
+
+    /// The end of the next ticket, in the order in which they were issued.
+    pub(crate) fn next(&mut self) -> End {
+        let (block, place) = self.next.take().unwrap_or_else(|| (self.watch(), 0));
+        self.next = (place + 1 < Block::PLACES).then_some((block, place + 1));
+        End::of(block, place)
+    }
+
+    fn watch(&mut self) -> usize {
+        let block = self.coming.pop_front().expect("a block is told before its first ticket is used");
+        let watched = Watched { block: Some(block), open: Block::PLACES };
+        match self.free.pop() {
+            Some(free) => {
+                self.blocks[free] = watched;
+                free
+            }
+            None => {
+                self.blocks.push(watched);
+                self.blocks.len() - 1
+            }
+        }
+    }
+
     /// Begins to fetch what settling will touch. A lock waits for its cache line; reads of many lines go on at once.
-    pub(crate) fn fetch(&self) {
-        if let Some(block) = &self.block {
-            black_box((Arc::strong_count(block), block.places[self.place].0.is_poisoned()));
+    pub(crate) fn fetch(&self, end: &End) {
+        if let Some(block) = &self.blocks[end.block()].block {
+            black_box(block.places[end.place()].0.is_poisoned());
         }
     }
 
-    pub(crate) fn settle(mut self, settled: Settled) {
-        self.leave(Place::Settled(settled));
-    }
-
-    fn leave(&mut self, after: Place) {
-        let Some(block) = self.block.take() else { return };
-        let mut place = block.place(self.place);
-        match &mut *place {
-            Place::Open(waker) => {
-                let waker = waker.take();
-                *place = after;
-                drop(place);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            }
-            Place::Left | Place::Settled(_) | Place::Lost => {
-                drop(place);
-                if let Place::Settled(Err(error)) = after {
-                    block.unheard.tell(*error);
-                }
-            }
+    pub(crate) fn settle(&mut self, end: &End, settled: Settled) {
+        let watched = &mut self.blocks[end.block()];
+        if let Some(block) = &watched.block {
+            block.settle(end.place(), settled);
+        }
+        watched.open -= 1;
+        if watched.open == 0 {
+            watched.block = None;
+            self.free.push(end.block());
         }
     }
 }
 
-impl Drop for Settle {
+/// The task has ended. Unless it has panicked, everything is settled.
+impl Drop for Ends {
     fn drop(&mut self) {
-        self.leave(Place::Lost);
+        let watched = self.blocks.iter_mut().filter_map(|watched| watched.block.take());
+        for block in watched.chain(self.coming.drain(..)) {
+            for place in 0..Block::PLACES {
+                block.lose(place);
+            }
+        }
     }
 }
 
@@ -235,6 +324,40 @@ mod tests {
         (Unheard(Some(Arc::new(move |_| *count.lock().unwrap() += 1))), heard)
     }
 
+    /// Both sides of tickets.
+    struct Desk {
+        tickets: Tickets,
+        ends: Ends,
+    }
+
+    impl Desk {
+        fn new(unheard: Unheard) -> Self {
+            Self { tickets: Tickets::new(unheard), ends: Ends::default() }
+        }
+
+        fn issue(&mut self) -> (Ticket, End) {
+            let (ticket, begun) = self.tickets.issue();
+            self.ends.begin(begun.into_iter());
+            (ticket, self.ends.next())
+        }
+    }
+
+    #[test]
+    fn a_block_is_let_go_when_all_its_tickets_are_settled() {
+        let mut desk = Desk::new(Unheard(None));
+        let mut straggler = None;
+        for _ in 0..100 {
+            let (tickets, ends): (Vec<_>, Vec<_>) = (0..Block::PLACES).map(|_| desk.issue()).unzip();
+            drop(tickets);
+            let mut ends = ends.into_iter();
+            straggler = straggler.or_else(|| ends.next());
+            ends.for_each(|end| desk.ends.settle(&end, Ok(receipt(1))));
+        }
+        assert_eq!(desk.ends.blocks.len(), 2, "one that is settled, and one with a ticket that is not");
+        desk.ends.settle(&straggler.unwrap(), Ok(receipt(1)));
+        assert!(desk.ends.blocks.iter().all(|watched| watched.block.is_none()));
+    }
+
     #[test]
     fn a_place_is_one_cache_line() {
         assert_eq!(size_of::<Line>(), 64);
@@ -242,16 +365,16 @@ mod tests {
 
     #[tokio::test]
     async fn each_ticket_gets_its_own_outcome_before_or_after_it_is_awaited() {
-        let mut tickets = Tickets::new(Unheard(None));
-        let (held, ends): (Vec<_>, Vec<_>) = (0..200).map(|_| tickets.issue()).unzip();
+        let mut desk = Desk::new(Unheard(None));
+        let (held, open): (Vec<_>, Vec<_>) = (0..200).map(|_| desk.issue()).unzip();
         let waits = async move {
             for (number, ticket) in held.into_iter().enumerate() {
                 assert_eq!(ticket.await.unwrap().attempts as usize, number);
             }
         };
         let settles = async move {
-            for (number, end) in (0..).zip(ends) {
-                end.settle(Ok(receipt(number)));
+            for (number, end) in (0..).zip(open) {
+                desk.ends.settle(&end, Ok(receipt(number)));
                 tokio::task::yield_now().await;
             }
         };
@@ -261,21 +384,21 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_heard_once_by_the_ticket_or_else_by_the_callback() {
         let (unheard, heard) = counted();
-        let mut tickets = Tickets::new(unheard);
-        let (ticket, end) = tickets.issue();
-        end.settle(Err(failure()));
+        let mut desk = Desk::new(unheard);
+        let (ticket, end) = desk.issue();
+        desk.ends.settle(&end, Err(failure()));
         assert!(ticket.await.is_err());
         assert_eq!(*heard.lock().unwrap(), 0);
-        let (ticket, end) = tickets.issue();
+        let (ticket, end) = desk.issue();
         drop(ticket);
-        end.settle(Err(failure()));
+        desk.ends.settle(&end, Err(failure()));
         assert_eq!(*heard.lock().unwrap(), 1, "dropped before");
-        let (ticket, end) = tickets.issue();
-        end.settle(Err(failure()));
+        let (ticket, end) = desk.issue();
+        desk.ends.settle(&end, Err(failure()));
         drop(ticket);
         assert_eq!(*heard.lock().unwrap(), 2, "dropped after");
-        let (ticket, end) = tickets.issue();
-        end.settle(Ok(receipt(1)));
+        let (ticket, end) = desk.issue();
+        desk.ends.settle(&end, Ok(receipt(1)));
         drop(ticket);
         assert_eq!(*heard.lock().unwrap(), 2);
     }

@@ -442,9 +442,9 @@ impl<T> Delivered<T> {
         &self.placed
     }
 
-    /// Each record's mark.
-    pub fn tags(&self) -> impl Iterator<Item = &T> {
-        self.records.iter().map(|held| &held.tag)
+    /// Each record's mark, and what it has counted: its [`Settings::cost`].
+    pub fn tags(&self) -> impl Iterator<Item = (&T, usize)> {
+        self.records.iter().map(|held| (&held.tag, Settings::cost(&held.record)))
     }
 
     /// Each record's mark, its index in the aggregate unless it travelled alone, and the tries that it took.
