@@ -55,10 +55,14 @@ impl Epochs {
         present
     }
 
-    pub(super) fn settle(&mut self, epoch: Epoch, failed: bool) {
+    pub(super) fn delivered(&mut self, epoch: Epoch, records: usize) {
+        self.count(epoch).held -= records as u64;
+    }
+
+    pub(super) fn failed(&mut self, epoch: Epoch) {
         let count = self.count(epoch);
         count.held -= 1;
-        count.failed += u64::from(failed);
+        count.failed += 1;
     }
 
     /// Records that are not settled.
@@ -102,10 +106,10 @@ mod tests {
         let c = epochs.accept();
         let second = epochs.flush();
         let empty = epochs.flush();
-        epochs.settle(c, false);
-        epochs.settle(a, true);
+        epochs.delivered(c, 1);
+        epochs.failed(a);
         assert_eq!(epochs.next_done(), None);
-        epochs.settle(b, false);
+        epochs.delivered(b, 1);
         assert_eq!(epochs.next_done(), Some((first, 1)));
         assert_eq!(epochs.next_done(), Some((second, 0)));
         assert_eq!(epochs.next_done(), Some((empty, 0)));

@@ -5,6 +5,7 @@ use shardflow_core::aggregation::{AggregateSize, Aggregator, Parcel};
 use shardflow_core::{HashKey, HashKeyRange, PartitionKey, Record, ShardId};
 
 use super::Settings;
+use super::epochs::Epoch;
 use super::held::Held;
 use crate::Moment;
 
@@ -13,6 +14,7 @@ use crate::Moment;
 pub(super) struct Entry<T> {
     pub(super) parcel: Parcel,
     pub(super) records: Vec<Held<T>>,
+    pub(super) sum: Sum,
     /// When it is to be sent.
     pub(super) due: Moment,
     /// When its oldest record was accepted.
@@ -42,6 +44,26 @@ impl<T> Entry<T> {
     }
 }
 
+/// What its records have come to. They are not looked at when they are delivered: by then they are far from the processor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sum {
+    /// Each counted as [`Settings::cost`].
+    pub(super) bytes: usize,
+    /// The epoch of all of them, if it is one.
+    pub(super) epoch: Option<Epoch>,
+}
+
+impl Sum {
+    fn of<T>(held: &Held<T>) -> Self {
+        Self { bytes: Settings::cost(&held.record), epoch: Some(held.epoch) }
+    }
+
+    fn add<T>(&mut self, held: &Held<T>) {
+        self.bytes += Settings::cost(&held.record);
+        self.epoch = self.epoch.filter(|epoch| *epoch == held.epoch);
+    }
+}
+
 /// Records that are being packed into one entry.
 #[derive(Debug)]
 pub(super) struct Bundle<T> {
@@ -53,6 +75,7 @@ pub(super) struct Bundle<T> {
     /// Holds all of the records, once it matters.
     aggregator: Option<Box<Aggregator>>,
     records: Vec<Held<T>>,
+    sum: Sum,
     pub(super) oldest: Moment,
     pub(super) due: Moment,
 }
@@ -171,6 +194,7 @@ impl<T> Packer<T> {
             let sooner = due < open.due || held.accepted < open.oldest;
             open.oldest = held.accepted.min(open.oldest);
             open.due = due.min(open.due);
+            open.sum.add(&held);
             open.records.push(held);
             return if sooner { Added::Sooner } else { Added::Along };
         }
@@ -181,10 +205,10 @@ impl<T> Packer<T> {
     fn open(&mut self, held: Held<T>, due: Moment) -> Bundle<T> {
         let at_most = Aggregator::EMPTY + Aggregator::addition_at_most(&held.record, 0);
         let size = self.size.filter(|size| at_most <= size.bytes());
-        let oldest = held.accepted;
+        let (oldest, sum) = (held.accepted, Sum::of(&held));
         let mut records = self.spare_records.pop().unwrap_or_default();
         records.push(held);
-        Bundle { size, at_most, aggregator: None, oldest, due, records }
+        Bundle { size, at_most, aggregator: None, oldest, due, records, sum }
     }
 
     /// Makes an entry of a bundle.
@@ -199,7 +223,7 @@ impl<T> Packer<T> {
         {
             self.aggregator(&mut bundle, size);
         }
-        let Bundle { aggregator, records, oldest, due, .. } = bundle;
+        let Bundle { aggregator, records, sum, oldest, due, .. } = bundle;
         let first = records.first().expect("a bundle is opened by its first record");
         let parcel = aggregator.and_then(|mut aggregator| {
             let buffer = self.spare_data.pop().unwrap_or_default();
@@ -208,7 +232,7 @@ impl<T> Packer<T> {
             parcel
         });
         let parcel = parcel.unwrap_or_else(|| Parcel::alone(&first.record, first.hash_key()));
-        Entry { parcel, records, due, oldest, shard: shard.cloned(), range }
+        Entry { parcel, records, sum, due, oldest, shard: shard.cloned(), range }
     }
 
     /// An entry of a single record that shares with no other.
@@ -219,7 +243,8 @@ impl<T> Packer<T> {
         range: HashKeyRange,
     ) -> Entry<T> {
         let parcel = Parcel::alone(&held.record, held.hash_key());
-        Entry { parcel, oldest: held.accepted, due, records: vec![held], shard: shard.cloned(), range }
+        let (oldest, sum) = (held.accepted, Sum::of(&held));
+        Entry { parcel, oldest, due, records: vec![held], sum, shard: shard.cloned(), range }
     }
 
     /// Whether records of a shard share entries. Those whose shard is not known must not: a KCL drops an aggregate
@@ -258,7 +283,6 @@ impl<T> Packer<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::produce::epochs::Epoch;
     use crate::produce::held::Trail;
 
     fn held(key: &str, bytes: usize) -> Held<()> {

@@ -149,9 +149,10 @@ impl<T> Pipeline<T> {
 
     fn deliver(&mut self, entry: Entry<T>, placed: Placed) {
         self.measure_delivered(&entry.records, &placed.shard_id);
-        for held in &entry.records {
-            self.held_bytes -= Settings::cost(&held.record);
-            self.epochs.settle(held.epoch, false);
+        self.held_bytes -= entry.sum.bytes;
+        match entry.sum.epoch {
+            Some(epoch) => self.epochs.delivered(epoch, entry.records.len()),
+            None => entry.records.iter().for_each(|held| self.epochs.delivered(held.epoch, 1)),
         }
         self.packer.keep_data(entry.parcel);
         self.events.push_back(Event::Delivered(Delivered { placed, records: entry.records }));
@@ -316,7 +317,7 @@ impl<T> Pipeline<T> {
     ) {
         let attempts = held.trail.attempts(held.accepted);
         self.held_bytes -= Settings::cost(&held.record);
-        self.epochs.settle(held.epoch, true);
+        self.epochs.failed(held.epoch);
         let hash_key = held.hash_key();
         let outcome = outcome(held.record.displaced(), attempts);
         self.measure_failed(hash_key, held.trail.len(), &outcome);
