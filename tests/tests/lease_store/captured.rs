@@ -58,13 +58,7 @@ impl Captured {
 
     /// Makes a table whose key has that name.
     pub(crate) async fn table(&self, table: &str, key: &str) {
-        let attribute =
-            AttributeDefinition::builder().attribute_name(key).attribute_type(ScalarAttributeType::S);
-        let schema = KeySchemaElement::builder().attribute_name(key).key_type(KeyType::Hash);
-        let create = self.dynamodb.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
-        let create =
-            create.attribute_definitions(attribute.build().unwrap()).key_schema(schema.build().unwrap());
-        create.send().await.unwrap();
+        create(&self.dynamodb, table, key).await;
     }
 
     pub(crate) async fn put(&self, table: &str, item: Item) {
@@ -86,6 +80,15 @@ impl Captured {
     pub(crate) async fn tables(&self) -> Vec<String> {
         self.dynamodb.list_tables().send().await.unwrap().table_names.unwrap_or_default()
     }
+}
+
+/// Makes a table whose key has that name.
+pub(crate) async fn create(dynamodb: &Client, table: &str, key: &str) {
+    let attribute = AttributeDefinition::builder().attribute_name(key).attribute_type(ScalarAttributeType::S);
+    let schema = KeySchemaElement::builder().attribute_name(key).key_type(KeyType::Hash);
+    let create = dynamodb.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
+    let create = create.attribute_definitions(attribute.build().unwrap()).key_schema(schema.build().unwrap());
+    create.send().await.unwrap();
 }
 
 /// A fixture as it was captured.

@@ -5,6 +5,7 @@ mod admin;
 mod captured;
 mod java;
 mod layout;
+mod requests;
 mod table;
 
 use shardflow_consumer::conformance::converse;

@@ -15,17 +15,17 @@ use shardflow_local::{Config, Local};
 use shardflow_tests::clients::Place;
 use shardflow_tests::wire::{answer, between, operation};
 
-type Asked = Arc<Mutex<Vec<(String, Value)>>>;
+pub(crate) type Asked = Arc<Mutex<Vec<(String, Value)>>>;
 
 /// An application whose requests are written down, and some of which another service answers.
-struct Watched {
+pub(crate) struct Watched {
     local: Local,
     asked: Asked,
-    store: DynamoDbLeases,
+    pub(crate) store: DynamoDbLeases,
 }
 
 impl Watched {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|_, _| None)
     }
 
@@ -49,13 +49,18 @@ impl Watched {
         Self { local, asked, store }
     }
 
+    /// What was asked last.
+    pub(crate) fn last(&self) -> (String, Value) {
+        self.asked.lock().unwrap().last().cloned().unwrap()
+    }
+
     /// Everything asked with that name.
     fn asked(&self, operation: &str) -> Vec<Value> {
         let asked = self.asked.lock().unwrap();
         asked.iter().filter(|(what, _)| what == operation).map(|(_, body)| body.clone()).collect()
     }
 
-    fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+    pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         Place::inside(&self.local).dynamodb()
     }
 
