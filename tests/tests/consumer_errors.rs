@@ -165,7 +165,7 @@ async fn a_table_of_something_else_is_left_alone() {
     let error = ended(&app.consumer(Config::default())).await;
     assert_eq!(
         error.to_string(),
-        "refused with NotALeaseTable: its key is customer and month, that of a lease table is leaseKey alone"
+        "refused with NotALeaseTable: the key of the table billing is customer and month, that of a lease table is leaseKey alone, a text"
     );
 }
 
