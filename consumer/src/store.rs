@@ -109,6 +109,11 @@ pub enum StoreError {
     #[error("no answer: {0}")]
     Unknown(String),
     /// Not done, and it will not be until somebody changes something.
+    ///
+    /// [`DynamoDbLeases`](crate::DynamoDbLeases) gives DynamoDB's own codes, such as `AccessDeniedException` and
+    /// `ResourceNotFoundException`, and these: `NotALeaseTable` (the table has another key), `TableNotActive` (it does not become
+    /// ready), `IncompleteLayout` and `UnknownLayout` (the tables of a KCL 3.0 to 3.4 fleet cannot be told from leftovers),
+    /// `WorkerIdIsALease`, `NotALease` (a row cannot be read).
     #[error("refused with {code}: {message}")]
     Refused {
         /// The store's code.
