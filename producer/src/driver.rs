@@ -120,8 +120,8 @@ impl Driver {
         let accepted = mail.since.take().map_or(Moment::START, |since| self.at(since));
         let hash_keys = HashKey::of_all(mail.puts.iter().map(|put| &put.record));
         self.ends.begin(mail.blocks.drain(..));
-        for (Put { record, purse }, hash_key) in mail.puts.drain(..).zip(hash_keys) {
-            self.pipeline.put(accepted, record, hash_key, Tag { end: self.ends.next(), purse });
+        for (Put { record, number, purse }, hash_key) in mail.puts.drain(..).zip(hash_keys) {
+            self.pipeline.put(accepted, record, hash_key, Tag { end: self.ends.end(number), purse });
         }
         let now = self.now();
         for done in mail.flushes.drain(..) {
@@ -171,7 +171,7 @@ impl Driver {
                     self.deliver(&mut delivered);
                     self.pipeline.reuse(delivered);
                 }
-                Event::Settled { tag, outcome } => self.settle(&tag, outcome),
+                Event::Settled { tag, outcome } => self.settle(tag, outcome),
                 Event::Flushed { id, failed } => {
                     if let Some(done) = self.flushes.remove(&id) {
                         // Whoever flushed may have stopped waiting.
@@ -199,7 +199,7 @@ impl Driver {
         for (tag, sub_sequence_number, attempts) in delivered.drain() {
             let (shard_id, sequence_number) = (shard_id.clone(), sequence_number.clone());
             let receipt = Receipt { shard_id, sequence_number, sub_sequence_number, attempts };
-            self.ends.settle(&tag.end, Ok(receipt));
+            self.ends.settle(tag.end, Ok(receipt));
         }
     }
 
@@ -216,7 +216,7 @@ impl Driver {
         self.inbox.reserve.give_back(Purse::Common, common);
     }
 
-    fn settle(&mut self, tag: &Tag, outcome: Outcome) {
+    fn settle(&mut self, tag: Tag, outcome: Outcome) {
         let error = match outcome {
             // That is another event.
             Outcome::Delivered { .. } => return,
@@ -230,8 +230,8 @@ impl Driver {
             }
             Outcome::Abandoned { record, attempts } => RecordError::Abandoned { record, attempts },
         };
-        self.free(std::iter::once((tag, Settings::cost(error.record()))));
-        self.ends.settle(&tag.end, Err(Box::new(error)));
+        self.free(std::iter::once((&tag, Settings::cost(error.record()))));
+        self.ends.settle(tag.end, Err(Box::new(error)));
     }
 }
 

@@ -46,10 +46,11 @@ pub(crate) struct Mail {
     ended: bool,
 }
 
-/// An accepted record, and where its room comes from. Tickets are in the same order.
+/// An accepted record, the number of its ticket, and where its room comes from.
 #[derive(Debug)]
 pub(crate) struct Put {
     pub(crate) record: Record,
+    pub(crate) number: u64,
     pub(crate) purse: Purse,
 }
 
@@ -81,8 +82,7 @@ impl Inbox {
         if mail.ended {
             return Err(record);
         }
-        let (ticket, begun) = tickets.issue();
-        mail.blocks.extend(begun);
+        let (ticket, number) = tickets.issue(&mut mail.blocks);
         let before = mail.bytes;
         mail.bytes += cost as usize;
         let much = before < Self::MUCH && mail.bytes >= Self::MUCH;
@@ -90,7 +90,7 @@ impl Inbox {
         if first {
             mail.since = Some(Instant::now());
         }
-        mail.puts.push(Put { record, purse });
+        mail.puts.push(Put { record, number, purse });
         drop(locked);
         if much {
             self.urgent.notify_one();

@@ -51,6 +51,13 @@ enum Place {
 impl Block {
     const PLACES: usize = 64;
 
+    /// The block of a ticket, counted from the first, and its place there.
+    #[expect(clippy::cast_possible_truncation, reason = "a place is less than 64")]
+    fn of(number: u64) -> (u64, usize) {
+        let places = Self::PLACES as u64;
+        (number / places, (number % places) as usize)
+    }
+
     fn new(unheard: Unheard) -> Arc<Self> {
         Arc::new(Self { places: [const { Line(Mutex::new(Place::Open(None))) }; Self::PLACES], unheard })
     }
@@ -99,24 +106,24 @@ impl Block {
 #[derive(Debug)]
 pub(crate) struct Tickets {
     block: Arc<Block>,
-    next: usize,
+    next: u64,
 }
 
 impl Tickets {
     pub(crate) fn new(unheard: Unheard) -> Self {
-        // The first one begins a block that is told.
-        Self { block: Block::new(unheard), next: Block::PLACES }
+        Self { block: Block::new(unheard), next: 0 }
     }
 
-    /// A new ticket, and its block if that is a new one too.
-    pub(crate) fn issue(&mut self) -> (Ticket, Option<Arc<Block>>) {
-        let begins = self.next == Block::PLACES;
-        if begins {
-            *self = Self { block: Block::new(self.block.unheard.clone()), next: 0 };
+    /// A new ticket, and its number. If it begins a block, that is added to `begun`.
+    pub(crate) fn issue(&mut self, begun: &mut Vec<Arc<Block>>) -> (Ticket, u64) {
+        let number = self.next;
+        let (_, place) = Block::of(number);
+        if place == 0 {
+            self.block = Block::new(self.block.unheard.clone());
+            begun.push(Arc::clone(&self.block));
         }
-        let ticket = Ticket { block: Arc::clone(&self.block), place: self.next, taken: false };
         self.next += 1;
-        (ticket, begins.then(|| Arc::clone(&self.block)))
+        (Ticket { block: Arc::clone(&self.block), place, taken: false }, number)
     }
 }
 
@@ -131,8 +138,9 @@ pub(crate) struct Ends {
     free: Vec<usize>,
     /// Blocks whose tickets come next.
     coming: VecDeque<Arc<Block>>,
-    /// Which block the next ticket is of, and its place there, unless that begins a block.
-    next: Option<(usize, usize)>,
+    /// How many have been watched, and which the last of them is.
+    begun: u64,
+    last: usize,
 }
 
 #[derive(Debug)]
@@ -167,11 +175,14 @@ impl Ends {
         self.coming.extend(blocks);
     }
 
-    /// The end of the next ticket, in the order in which they were issued.
-    pub(crate) fn next(&mut self) -> End {
-        let (block, place) = self.next.take().unwrap_or_else(|| (self.watch(), 0));
-        self.next = (place + 1 < Block::PLACES).then_some((block, place + 1));
-        End::of(block, place)
+    /// The end of the ticket with that number, which is asked for in the order in which they were issued.
+    pub(crate) fn end(&mut self, number: u64) -> End {
+        let (block, place) = Block::of(number);
+        while self.begun <= block {
+            self.last = self.watch();
+            self.begun += 1;
+        }
+        End::of(self.last, place)
     }
 
     fn watch(&mut self) -> usize {
@@ -196,7 +207,7 @@ impl Ends {
         }
     }
 
-    pub(crate) fn settle(&mut self, end: &End, settled: Settled) {
+    pub(crate) fn settle(&mut self, end: End, settled: Settled) {
         let watched = &mut self.blocks[end.block()];
         if let Some(block) = &watched.block {
             block.settle(end.place(), settled);
@@ -336,9 +347,10 @@ mod tests {
         }
 
         fn issue(&mut self) -> (Ticket, End) {
-            let (ticket, begun) = self.tickets.issue();
+            let mut begun = Vec::new();
+            let (ticket, number) = self.tickets.issue(&mut begun);
             self.ends.begin(begun.into_iter());
-            (ticket, self.ends.next())
+            (ticket, self.ends.end(number))
         }
     }
 
@@ -351,10 +363,10 @@ mod tests {
             drop(tickets);
             let mut ends = ends.into_iter();
             straggler = straggler.or_else(|| ends.next());
-            ends.for_each(|end| desk.ends.settle(&end, Ok(receipt(1))));
+            ends.for_each(|end| desk.ends.settle(end, Ok(receipt(1))));
         }
         assert_eq!(desk.ends.blocks.len(), 2, "one that is settled, and one with a ticket that is not");
-        desk.ends.settle(&straggler.unwrap(), Ok(receipt(1)));
+        desk.ends.settle(straggler.unwrap(), Ok(receipt(1)));
         assert!(desk.ends.blocks.iter().all(|watched| watched.block.is_none()));
     }
 
@@ -374,7 +386,7 @@ mod tests {
         };
         let settles = async move {
             for (number, end) in (0..).zip(open) {
-                desk.ends.settle(&end, Ok(receipt(number)));
+                desk.ends.settle(end, Ok(receipt(number)));
                 tokio::task::yield_now().await;
             }
         };
@@ -386,19 +398,19 @@ mod tests {
         let (unheard, heard) = counted();
         let mut desk = Desk::new(unheard);
         let (ticket, end) = desk.issue();
-        desk.ends.settle(&end, Err(failure()));
+        desk.ends.settle(end, Err(failure()));
         assert!(ticket.await.is_err());
         assert_eq!(*heard.lock().unwrap(), 0);
         let (ticket, end) = desk.issue();
         drop(ticket);
-        desk.ends.settle(&end, Err(failure()));
+        desk.ends.settle(end, Err(failure()));
         assert_eq!(*heard.lock().unwrap(), 1, "dropped before");
         let (ticket, end) = desk.issue();
-        desk.ends.settle(&end, Err(failure()));
+        desk.ends.settle(end, Err(failure()));
         drop(ticket);
         assert_eq!(*heard.lock().unwrap(), 2, "dropped after");
         let (ticket, end) = desk.issue();
-        desk.ends.settle(&end, Ok(receipt(1)));
+        desk.ends.settle(end, Ok(receipt(1)));
         drop(ticket);
         assert_eq!(*heard.lock().unwrap(), 2);
     }
