@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use shardflow_core::{LeaseKey, WorkerId};
 
 /// A lease that is to be read now, as the leader sees it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Load<'a> {
     pub(crate) key: &'a LeaseKey,
     /// Who has it, or is about to get it; nobody if it is free.
@@ -14,6 +14,8 @@ pub(crate) struct Load<'a> {
     pub(crate) settled: bool,
     /// Whether it was read until its worker died: whoever gets it is to go on at once.
     pub(crate) urgent: bool,
+    /// KiB a second that it brings, if that was measured.
+    pub(crate) throughput: Option<f64>,
 }
 
 /// A worker that may be given leases.
@@ -117,6 +119,7 @@ mod tests {
             owner: owner.as_ref().filter(|_| text != "-"),
             settled: !text.ends_with('>'),
             urgent: text == "-",
+            throughput: None,
         });
         let live: Vec<WorkerId> = live.split_whitespace().map(|name| name.parse().unwrap()).collect();
         let number = |key: &LeaseKey| keys.iter().position(|k| k == key).unwrap();

@@ -9,7 +9,10 @@
 mod assign;
 mod lock;
 mod members;
+mod utilisation;
 
 pub(crate) use assign::{Candidate, Decision, Load, by_count};
 pub(crate) use lock::{Lock, Written};
 pub(crate) use members::Members;
+pub use utilisation::Weighing;
+pub(crate) use utilisation::by_utilisation;

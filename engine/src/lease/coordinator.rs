@@ -46,6 +46,7 @@ pub struct Coordinator {
     /// When the table is scanned again. Looks in between ask the index.
     pub(super) next_scan: Moment,
     pub(super) next_tidying: Moment,
+    pub(super) next_balancing: Moment,
     /// The time by the wall, at the last look.
     pub(super) wall: u64,
     /// The longest that a write has taken lately.
@@ -85,6 +86,7 @@ impl Coordinator {
             next_look: now,
             next_scan: now,
             next_tidying: now.after(settings.tidy_every),
+            next_balancing: now.after(settings.balance_every),
             wall: 0,
             slowest: Duration::ZERO,
             tenures: 0,

@@ -1,11 +1,12 @@
 //! Leading: competing for the lock, and carrying out what a leader decides.
 
-use shardflow_core::{Checkpoint, LeaseChange, LeaseKey, LeaseRow};
+use shardflow_core::{Checkpoint, LeaseChange, LeaseKey, LeaseRow, Throughput, WorkerId};
 
+use super::Balance;
 use super::coordinator::Coordinator;
 use super::messages::{Event, Pending, Request};
 use crate::Moment;
-use crate::leader::{Decision, Load, by_count};
+use crate::leader::{Decision, Load, by_count, by_utilisation};
 
 impl Coordinator {
     /// Takes the lock, or says that it is still kept, if it is time to.
@@ -25,7 +26,11 @@ impl Coordinator {
     /// What a leader does after each look.
     pub(super) fn lead(&mut self, now: Moment) {
         if self.lock.leads(now) && self.started {
-            for decision in self.decide(now) {
+            let balances = now >= self.next_balancing;
+            if balances {
+                self.next_balancing = now.after(self.settings.balance_every);
+            }
+            for decision in self.decide(now, balances) {
                 self.direct(now, decision);
             }
             self.end_handoffs(now);
@@ -33,20 +38,32 @@ impl Coordinator {
         self.tidy(now);
     }
 
-    fn decide(&self, now: Moment) -> Vec<Decision> {
+    fn decide(&self, now: Moment, balances: bool) -> Vec<Decision> {
         let loads = self.seen.to_read().filter(|seen| !self.is_directed(&seen.row.key)).map(|seen| {
             let row = &seen.row;
             let unkept = seen.is_unkept(now, self.patience(row, seen.settled));
             let mine = self.held.contains_key(&row.key);
             let free = row.holder().is_none() || unkept && !mine;
+            let stays = match self.settings.balance {
+                Balance::Count => true,
+                Balance::Utilisation(_) => now.since(seen.owned_since) >= self.settings.balance_every * 2,
+            };
             Load {
                 key: &row.key,
                 owner: row.owner.as_ref().filter(|_| !free),
-                settled: row.checkpoint_owner.is_none(),
+                settled: row.checkpoint_owner.is_none() && stays,
                 urgent: row.holder().is_some(),
+                throughput: row.throughput.map(kib_a_second),
             }
         });
-        by_count(loads, self.candidates(now), self.settings.max_leases)
+        let most = self.settings.max_leases;
+        match self.settings.balance {
+            Balance::Count => by_count(loads, self.candidates(now), most),
+            Balance::Utilisation(weighing) => {
+                let member = |worker: &WorkerId| self.members.get(worker);
+                by_utilisation(loads, self.candidates(now), member, most, weighing, balances)
+            }
+        }
     }
 
     fn is_directed(&self, key: &LeaseKey) -> bool {
@@ -150,4 +167,10 @@ impl Coordinator {
             && row.children.iter().all(child)
             && parents.all(|key| self.seen.get(&key).is_none())
     }
+}
+
+fn kib_a_second(throughput: Throughput) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "nobody reads so many GiB a second")]
+    let millionths = throughput.millionths() as f64;
+    millionths / 1e6
 }

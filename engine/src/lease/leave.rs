@@ -52,6 +52,7 @@ impl Coordinator {
                 owner: seen.row.owner.as_ref().filter(|_| mine.is_none()),
                 settled: false,
                 urgent: true,
+                throughput: None,
             }
         });
         let given = by_count(loads, self.candidates(now), self.settings.max_leases);

@@ -39,4 +39,4 @@ mod write;
 pub use coordinator::Coordinator;
 pub use held::Tenure;
 pub use messages::{Answer, CheckpointId, Event, LossCause, NotWritten, Request};
-pub use settings::Settings;
+pub use settings::{Balance, Settings, Weighing};

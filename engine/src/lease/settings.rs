@@ -4,6 +4,18 @@ use std::time::Duration;
 
 use shardflow_core::InitialPosition;
 
+pub use crate::leader::Weighing;
+
+/// By what a leader parts the leases.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Balance {
+    /// By their number.
+    #[default]
+    Count,
+    /// By how busy workers are, and how much leases bring.
+    Utilisation(Weighing),
+}
+
 /// Times and bounds of lease keeping. The public configuration lives in `shardflow-consumer`.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -21,6 +33,11 @@ pub struct Settings {
     pub handoff_timeout: Duration,
     /// Time between two looks for leases that nobody needs any more.
     pub tidy_every: Duration,
+    /// By what leases are parted if this worker leads.
+    pub balance: Balance,
+    /// Time between two rounds in which a leader moves leases between busy and idle workers, and the time for which a
+    /// lease stays where it came to. By count they are moved at once, and never twice.
+    pub balance_every: Duration,
     /// Most leases of one worker.
     pub max_leases: usize,
     /// Whether this worker competes for the leader's lock.
@@ -40,6 +57,8 @@ impl Default for Settings {
             lock_lasts: Duration::from_secs(30),
             handoff_timeout: Duration::from_secs(30),
             tidy_every: Duration::from_secs(60),
+            balance: Balance::Count,
+            balance_every: Duration::from_secs(60),
             max_leases: usize::MAX,
             may_lead: true,
             cleans_up: true,
