@@ -9,7 +9,7 @@ use std::time::Duration;
 use shardflow_core::{InitialPosition, WorkerId, limits};
 use shardflow_engine::{consume, lease};
 
-use crate::{ConfigError, ErrorPolicy, UnknownKey};
+use crate::{ConfigError, ErrorPolicy, UnknownKey, WorkerMetrics};
 
 /// How a consumer reads, and how it keeps its leases.
 ///
@@ -29,6 +29,7 @@ pub struct Config {
     pub(crate) shard: consume::Settings,
     pub(crate) on_error: ErrorPolicy,
     pub(crate) worker_id: Option<WorkerId>,
+    pub(crate) worker_metrics: WorkerMetrics,
     pub(crate) lease_thread: LeaseThread,
     pub(crate) start_within: Duration,
     pub(crate) request_timeout: Duration,
@@ -41,6 +42,7 @@ impl Default for Config {
             shard: consume::Settings::default(),
             on_error: ErrorPolicy::default(),
             worker_id: None,
+            worker_metrics: WorkerMetrics::default(),
             lease_thread: LeaseThread::default(),
             start_within: Duration::from_secs(60),
             request_timeout: Duration::from_secs(30),

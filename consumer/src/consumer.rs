@@ -11,9 +11,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::host::Host;
 use crate::lease_keeper::LeaseKeeper;
 use crate::supervisor::{Shards, Stopping, Supervisor};
-use crate::{Config, LeaseStore, LeaseThread, RecordProcessor, RunError, ShardInfo, Worker};
+use crate::{Config, LeaseStore, LeaseThread, RecordProcessor, RunError, ShardInfo, Worker, WorkerMetrics};
 
 /// Reads one stream for one application, which is known by its lease store.
 #[derive(Clone)]
@@ -51,8 +52,16 @@ impl Consumer {
     {
         let runtime =
             Handle::try_current().map_err(|error| RunError::NoRuntime { reason: error.to_string() })?;
-        let Config { lease, shard, on_error, worker_id, lease_thread, start_within, request_timeout } =
-            self.config.clone();
+        let Config {
+            lease,
+            shard,
+            on_error,
+            worker_id,
+            worker_metrics,
+            lease_thread,
+            start_within,
+            request_timeout,
+        } = self.config.clone();
         let id = worker_id.unwrap_or_else(default_worker_id);
         let client = Client::new(&self.kinesis, self.stream.clone(), request_timeout);
         let clock = Clock::start();
@@ -63,6 +72,7 @@ impl Consumer {
         let lease_keeper = LeaseKeeper {
             worker: id.clone(),
             settings: lease,
+            host: (worker_metrics == WorkerMetrics::Cpu).then(|| Host::new(clock)),
             start_within,
             store: Arc::clone(&self.store),
             client: client.clone(),

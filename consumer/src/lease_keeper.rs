@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::host::Host;
 use crate::{CheckpointError, LeaseStore, RunError, StoreError};
 
 /// What shards and the supervisor ask of the keeper.
@@ -65,6 +66,8 @@ pub(crate) struct LeaseKeeper {
     pub(crate) worker: WorkerId,
     pub(crate) settings: Settings,
     pub(crate) start_within: Duration,
+    /// What this worker tells of its host, if anything.
+    pub(crate) host: Option<Host>,
     pub(crate) store: Arc<dyn LeaseStore>,
     pub(crate) client: Client,
     /// Common to the keeper and the shards of the worker.
@@ -265,7 +268,10 @@ impl Loop {
     }
 
     fn drain(&mut self) {
-        while let Some((id, request)) = self.coordinator.poll_request() {
+        while let Some((id, mut request)) = self.coordinator.poll_request() {
+            if let (Request::Report(member), Some(host)) = (&mut request, &mut self.keeper.host) {
+                member.metrics.extend(host.sample().map(|cpu| (String::from("C"), cpu)));
+            }
             let context = Arc::clone(&self.context);
             let task = self.requests.spawn(async move { (id, carry_out(&context, request).await) });
             self.ids.insert(task.id(), id);

@@ -55,11 +55,13 @@ mod consumer;
 mod dynamodb;
 mod error;
 mod error_policy;
+mod host;
 mod lease_keeper;
 mod leases;
 mod memory;
 mod processor;
 mod shard_runner;
+mod sharing;
 mod store;
 mod supervisor;
 mod worker;
@@ -79,5 +81,6 @@ pub use shardflow_core::{
     LockChange, Member, PendingCheckpoint, SequenceNumber, ShardId, Stream, StreamIdentifier, Throughput,
     UnknownKey, UserRecord, Utilisation, View, WorkerId,
 };
+pub use sharing::{Balance, WorkerMetrics};
 pub use store::{LeaseStore, StoreError};
 pub use worker::{Stopper, Worker};
