@@ -60,6 +60,7 @@ mod lease_keeper;
 mod leases;
 mod memory;
 mod processor;
+mod reads;
 mod shard_runner;
 mod sharing;
 mod store;

@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::error_policy::Sink;
 use crate::lease_keeper::Command;
+use crate::reads::{self, Reads};
 use crate::{Batch, Checkpointer, DeadLetter, RecordProcessor, ShardInfo};
 
 /// What the supervisor says to a running shard; the newest counts.
@@ -61,7 +62,9 @@ where
         let life = ShardLife::new(self.row.clone(), until, self.settings.clone(), seed(), now);
         let processor = Some((self.factory)(&info));
         let tasks = JoinSet::new();
-        Loop { runner: self, life, info, checkpointer, processor, tasks, ids: BTreeMap::new() }.run().await
+        let reads = Reads::new(self.client.clone(), info.shard_id.clone(), self.clock);
+        let ids = BTreeMap::new();
+        Loop { runner: self, life, info, reads, checkpointer, processor, tasks, ids }.run().await
     }
 }
 
@@ -70,6 +73,7 @@ struct Loop<F, P> {
     runner: ShardRunner<F>,
     life: ShardLife,
     info: ShardInfo,
+    reads: Reads,
     checkpointer: Checkpointer,
     /// Away while one of its calls runs, and gone for good once that has panicked.
     processor: Option<P>,
@@ -177,21 +181,10 @@ where
                         "a shard is left unread for a while"
                     );
                 }
-                Event::ReadFailed { failure, times } => {
-                    let Failure { code, message, .. } = failure;
-                    // Throttling is the everyday business of shards that several applications read.
-                    if times > 3 {
-                        tracing::warn!(shard_id, code, message, times, "a shard cannot be read");
-                    } else {
-                        tracing::debug!(shard_id, code, message, times, "a shard cannot be read");
-                    }
-                }
                 Event::ChildrenWait { failure } => {
                     tracing::debug!(shard_id, reason = failure.message, "the shard's children have to wait");
                 }
-                Event::CorruptAggregate { at } => {
-                    tracing::warn!(shard_id, %at, "an aggregate cannot be read and is delivered as it is");
-                }
+                Event::Read(event) => reads::tell(shard_id, event),
                 Event::Finished(finish) => return Some(finish),
             }
         }
@@ -199,31 +192,20 @@ where
     }
 
     fn begin(&mut self, id: RequestId, request: Request) {
-        let client = self.runner.client.clone();
-        let shard_id = self.info.shard_id.clone();
         let task = match request {
-            Request::OpenIterator(position) => {
-                let asked = self.runner.clock.wall();
+            Request::Read(request) => {
+                let read = self.reads.clone().carry_out(request);
                 self.tasks.spawn(async move {
-                    let opened = client.open_iterator(&shard_id, position).await;
-                    let answer =
-                        opened.map_or_else(Answer::Failed, |iterator| Answer::Iterator { iterator, asked });
+                    let answer = read.await.map_or_else(Answer::Failed, Answer::Read);
                     Done { id, answer, processor: None }
                 })
             }
-            Request::GetRecords { iterator, limit } => self.tasks.spawn(async move {
-                let read = client.get_records(iterator, limit).await;
-                Done { id, answer: read.map_or_else(Answer::Failed, Answer::Page), processor: None }
-            }),
-            Request::ListShards => self.tasks.spawn(async move {
-                let listed = client.list_shards(shardflow_engine::shards::ShardFilter::All).await;
-                Done { id, answer: listed.map_or_else(Answer::Failed, Answer::Shards), processor: None }
-            }),
             Request::Initialize => self.call(id, Call::Initialize),
             Request::Process(batch) => self.call(id, Call::Process(batch)),
             Request::Stop(stop) => self.call(id, Call::Stop(stop)),
             Request::DeadLetter { batch, failure } => {
                 let sink = self.runner.sink.clone().expect("the policy of dead letters comes with a sink");
+                let shard_id = self.info.shard_id.clone();
                 let letters = batch.records.iter().map(move |record| DeadLetter {
                     shard_id: shard_id.clone(),
                     record: record.clone(),

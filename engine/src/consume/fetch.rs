@@ -1,103 +1,156 @@
-//! Reading: where, how fast, and what to do when it fails.
+//! Reading a shard, whichever way it is read: from where it starts to its end, and what to do where there is doubt.
 
-use std::time::{Duration, SystemTime};
+use std::collections::VecDeque;
+use std::time::Duration;
 
-use shardflow_core::{
-    Checkpoint, KinesisRecord, SequenceNumber, Shard, ShardPosition, UserRecord, aggregation,
-};
+use fastrand::Rng;
+use shardflow_core::{Checkpoint, HashKeyRange, KinesisRecord, SequenceNumber, Shard, ShardId};
 
-use super::Settings;
-use super::shard_life::{Answer, Batch, Event, Page, Request, ShardLife};
+use super::place::{Place, Start};
+use super::polling::Polling;
+use super::read::{ReadAnswer, ReadRequest};
+use super::{Batch, ReadEvent, Settings};
 use crate::backoff::Backoff;
-use crate::{Failure, Moment, RequestId, Verdict};
+use crate::request::RequestIds;
+use crate::{Failure, Moment, RequestId};
 
-/// The reading side of a shard's life.
+/// The reading side of a shard.
 #[derive(Debug)]
 pub(super) struct Fetch {
+    shard: ShardId,
     step: Step,
-    /// Where reading started.
-    start: ShardPosition,
-    /// The last Kinesis record that was read.
-    last: Option<SequenceNumber>,
-    /// Everything up to here was done in an earlier tenure. Reading starts *at* its Kinesis record, since an aggregate can
-    /// be done in part.
-    done: Option<Checkpoint>,
-    backoff: Backoff,
-    failures: u32,
+    polling: Polling,
+    reading: Reading,
 }
 
 #[derive(Debug)]
 enum Step {
-    Open {
-        at: Moment,
-    },
-    Opening {
-        id: RequestId,
-    },
-    Read {
-        iterator: String,
-        at: Moment,
-    },
-    Reading {
-        id: RequestId,
-        iterator: String,
-        sent: Moment,
-    },
+    Reading,
+    AskShards { at: Moment, doubt: Doubt },
+    AskingShards { id: RequestId, doubt: Doubt },
+    Ended { children: Vec<Shard> },
+}
+
+/// Why the stream's shards are asked for.
+#[derive(Clone, Debug)]
+enum Doubt {
     /// The shard has ended, and its children are not known.
-    AskChildren {
-        at: Moment,
-    },
-    AskingChildren {
-        id: RequestId,
-    },
-    Ended {
-        children: Vec<Shard>,
-    },
+    Children,
+    /// The service says that there is no such shard, or no such stream.
+    Unknown(Failure),
+}
+
+/// What all ways of reading share.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) place: Place,
+    pub(super) settings: Settings,
+    pub(super) rng: Rng,
+    pub(super) events: VecDeque<ReadEvent>,
+    backoff: Backoff,
+    failures: u32,
+}
+
+/// What an answer leads to, besides the next request.
+#[derive(Debug)]
+pub(super) enum Next {
+    Nothing,
+    Arrived(Arrived),
+    /// The service does not know the shard.
+    Unknown(Failure),
+}
+
+/// Records, or word that there are none.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) records: Vec<KinesisRecord>,
+    /// Up to where the shard is read with them, if that is further than before.
+    pub(super) read_to: Option<SequenceNumber>,
+    pub(super) behind: Duration,
+    /// The shard's children, if this was its end. None may have been told.
+    pub(super) end: Option<Vec<Shard>>,
 }
 
 impl Fetch {
-    pub(super) fn new(checkpoint: &Checkpoint, settings: &Settings, now: Moment) -> Self {
-        let start = match checkpoint {
-            Checkpoint::TrimHorizon => ShardPosition::TrimHorizon,
-            Checkpoint::Latest => ShardPosition::Latest,
-            // A row of an application that was configured with a time: without one, the oldest record loses nothing.
-            Checkpoint::AtTimestamp => {
-                settings.timestamp.map_or(ShardPosition::TrimHorizon, ShardPosition::AtTimestamp)
-            }
-            Checkpoint::At { sequence_number, .. } => {
-                ShardPosition::AtSequenceNumber(sequence_number.clone())
-            }
-            Checkpoint::ShardEnd => ShardPosition::Latest,
-        };
-        Self {
-            step: Step::Open { at: now },
-            start,
-            last: None,
-            done: matches!(checkpoint, Checkpoint::At { .. }).then(|| checkpoint.clone()),
+    pub(super) fn new(
+        shard: ShardId,
+        range: Option<HashKeyRange>,
+        start: Start,
+        settings: Settings,
+        rng: Rng,
+        now: Moment,
+    ) -> Self {
+        let reading = Reading {
+            place: Place::new(start, range),
+            settings,
+            rng,
+            events: VecDeque::new(),
             backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(10)),
             failures: 0,
+        };
+        Self { shard, step: Step::Reading, polling: Polling::Open { at: now }, reading }
+    }
+
+    // What happened.
+
+    /// Time has passed. Gives what is to be asked, if anything is.
+    pub(super) fn advance(&mut self, now: Moment, ids: &mut RequestIds) -> Option<(RequestId, ReadRequest)> {
+        if self.due().is_none_or(|at| at > now) {
+            return None;
+        }
+        match &self.step {
+            Step::Reading => self.polling.ask(now, &self.reading, ids),
+            Step::AskShards { doubt, .. } => {
+                let id = ids.next();
+                self.step = Step::AskingShards { id, doubt: doubt.clone() };
+                Some((id, ReadRequest::ListShards))
+            }
+            Step::AskingShards { .. } | Step::Ended { .. } => None,
         }
     }
 
-    /// Begins anew behind a checkpoint. One that is no record's stands for where reading has started: looked up once
-    /// more, "the newest" would be a later one.
-    pub(super) fn rewind(&mut self, now: Moment, checkpoint: Checkpoint) {
-        if let Checkpoint::At { sequence_number, .. } = &checkpoint {
-            self.start = ShardPosition::AtSequenceNumber(sequence_number.clone());
-            self.done = Some(checkpoint);
+    /// A request was answered. Gives the records that are to be processed, if there are any.
+    pub(super) fn answered(
+        &mut self,
+        now: Moment,
+        id: RequestId,
+        answer: Result<ReadAnswer, Failure>,
+    ) -> Option<Batch> {
+        match &self.step {
+            Step::Reading => match self.polling.answered(now, id, answer, &mut self.reading) {
+                Next::Nothing => {}
+                Next::Arrived(arrived) => return self.arrived(now, arrived),
+                Next::Unknown(failure) => {
+                    self.step = Step::AskShards { at: now, doubt: Doubt::Unknown(failure) };
+                }
+            },
+            Step::AskingShards { id: asked, doubt } if *asked == id => {
+                let doubt = doubt.clone();
+                match answer {
+                    Ok(ReadAnswer::Shards(shards)) => self.listed(now, doubt, shards),
+                    other => self.not_listed(now, doubt, Failure::instead_of(other)),
+                }
+            }
+            // Of no step that still waits.
+            Step::AskingShards { .. } | Step::AskShards { .. } | Step::Ended { .. } => {}
         }
-        self.last = None;
-        self.step = Step::Open { at: now };
+        None
     }
+
+    /// Begins anew behind a checkpoint. What is on its way is waited for no longer.
+    pub(super) fn rewind(&mut self, now: Moment, checkpoint: &Checkpoint) {
+        self.reading.place.rewind(checkpoint);
+        self.again(now);
+    }
+
+    // What is so.
 
     /// When it wants to ask.
     pub(super) fn due(&self) -> Option<Moment> {
         match &self.step {
-            Step::Open { at } | Step::Read { at, .. } | Step::AskChildren { at } => Some(*at),
-            Step::Opening { .. }
-            | Step::Reading { .. }
-            | Step::AskingChildren { .. }
-            | Step::Ended { .. } => None,
+            Step::Reading => self.polling.due(),
+            Step::AskShards { at, .. } => Some(*at),
+            Step::AskingShards { .. } | Step::Ended { .. } => None,
         }
     }
 
@@ -105,158 +158,105 @@ impl Fetch {
     pub(super) fn end(&self) -> Option<&[Shard]> {
         match &self.step {
             Step::Ended { children } => Some(children),
-            _ => None,
+            Step::Reading | Step::AskShards { .. } | Step::AskingShards { .. } => None,
         }
     }
 
-    /// Where to open an iterator.
-    fn position(&self) -> ShardPosition {
-        match &self.last {
-            Some(last) => ShardPosition::AfterSequenceNumber(last.clone()),
-            None => self.start.clone(),
-        }
+    /// What there is to tell since it was last asked.
+    pub(super) fn take_events(&mut self) -> VecDeque<ReadEvent> {
+        std::mem::take(&mut self.reading.events)
     }
 
-    fn opened(&mut self, now: Moment, iterator: String, asked: SystemTime) {
-        // Opened once more before the first record came, "the newest" would be a later one, and what came between
-        // would be skipped.
-        if self.start == ShardPosition::Latest {
-            self.start = ShardPosition::AtTimestamp(asked);
-        }
-        self.step = Step::Read { iterator, at: now };
-    }
-}
+    // Steps.
 
-impl ShardLife {
-    pub(super) fn advance_fetch(&mut self, now: Moment) {
-        if !self.may_fetch() || self.fetch.due().is_none_or(|at| at > now) {
-            return;
-        }
-        let id = self.ids.next();
-        let (request, step) = match &self.fetch.step {
-            Step::Open { .. } => (Request::OpenIterator(self.fetch.position()), Step::Opening { id }),
-            Step::Read { iterator, .. } => (
-                Request::GetRecords { iterator: iterator.clone(), limit: self.settings.read_records },
-                Step::Reading { id, iterator: iterator.clone(), sent: now },
-            ),
-            Step::AskChildren { .. } => (Request::ListShards, Step::AskingChildren { id }),
-            Step::Opening { .. }
-            | Step::Reading { .. }
-            | Step::AskingChildren { .. }
-            | Step::Ended { .. } => return,
-        };
-        self.fetch.step = step;
-        self.requests.push_back((id, request));
-    }
-
-    /// A request of the reading side was answered. Gives the records that are to be processed, if there are any.
-    pub(super) fn fetched(&mut self, now: Moment, id: RequestId, answer: Answer) -> Option<Batch> {
-        match (&self.fetch.step, answer) {
-            (Step::Opening { id: asked }, answer) if *asked == id => match answer {
-                Answer::Iterator { iterator, asked } => self.fetch.opened(now, iterator, asked),
-                other => self.fetch_failed(now, failure_of(other), None),
-            },
-            (Step::Reading { id: asked, iterator, sent }, answer) if *asked == id => {
-                let (iterator, sent) = (iterator.clone(), *sent);
-                match answer {
-                    Answer::Page(page) => return self.page_read(now, sent, page),
-                    other => self.fetch_failed(now, failure_of(other), Some(iterator)),
-                }
+    fn arrived(&mut self, now: Moment, arrived: Arrived) -> Option<Batch> {
+        let Arrived { records, read_to, behind, end } = arrived;
+        self.reading.succeeded();
+        match end {
+            Some(children) if children.is_empty() => {
+                self.step = Step::AskShards { at: now, doubt: Doubt::Children };
             }
-            (Step::AskingChildren { id: asked }, answer) if *asked == id => match answer {
-                Answer::Shards(shards) => self.children_listed(now, shards),
-                other => self.fetch_failed(now, failure_of(other), None),
-            },
-            // Of no step that still waits.
-            _ => {}
+            Some(children) => self.step = Step::Ended { children },
+            None => {}
         }
-        None
+        let Reading { place, events, .. } = &mut self.reading;
+        let records = place.unpack(records, events);
+        if let Some(read_to) = read_to {
+            place.read_to(read_to);
+        }
+        (!records.is_empty()).then(|| Batch { records: records.into(), behind })
     }
 
-    fn page_read(&mut self, now: Moment, sent: Moment, page: Page) -> Option<Batch> {
-        self.fetch.failures = 0;
-        self.fetch.backoff.succeed();
-        let caught_up = page.behind.is_zero();
-        self.fetch.step = match page.next {
-            Some(iterator) => {
-                let pause = if caught_up { self.settings.idle_every } else { self.settings.read_every };
-                Step::Read { iterator, at: sent.after(pause).max(now) }
-            }
-            None if page.children.is_empty() => Step::AskChildren { at: now },
-            None => Step::Ended { children: page.children },
-        };
-        if let Some(last) = page.records.last() {
-            self.fetch.last = Some(last.sequence_number.clone());
-        }
-        let records: Vec<_> = page.records.into_iter().flat_map(|record| self.unpack(record)).collect();
-        (!records.is_empty()).then(|| Batch { records: records.into(), behind: page.behind })
-    }
-
-    /// The user records of a Kinesis record, without those that were done in an earlier tenure.
-    fn unpack(&mut self, record: KinesisRecord) -> Vec<UserRecord> {
-        let mut records = aggregation::try_deaggregate(record).unwrap_or_else(|(why, alone)| {
-            if why.is_corrupt() {
-                self.events.push_back(Event::CorruptAggregate { at: alone.checkpoint() });
-            }
-            vec![alone]
-        });
-        if let Some(range) = self.row.hash_key_range {
-            for record in records.iter_mut().filter(|record| record.aggregated) {
-                record.out_of_range = record.hash_key().is_some_and(|key| !range.contains(key));
-            }
-        }
-        if let Some(done) = &self.fetch.done {
-            records.retain(|record| record.checkpoint() > *done);
-            // Numbers only grow: behind the first record that is new, all are.
-            if !records.is_empty() {
-                self.fetch.done = None;
-            }
-        }
-        records
-    }
-
-    fn children_listed(&mut self, now: Moment, shards: Vec<Shard>) {
-        let me = &self.row.shard_id;
-        if shards.iter().any(|shard| shard.id == *me && shard.is_open()) {
+    fn listed(&mut self, now: Moment, doubt: Doubt, shards: Vec<Shard>) {
+        let me = shards.iter().find(|shard| shard.id == self.shard);
+        match (doubt, me) {
             // It has not ended after all; the read that said so was cut short.
-            self.fetch.step = Step::Open { at: now.after(self.settings.idle_every) };
-            return;
+            (Doubt::Children, Some(me)) if me.is_open() => {
+                self.again(now.after(self.reading.settings.idle_every));
+            }
+            // A stream has shards. A list of none says nothing about one of them.
+            (doubt, None) if shards.is_empty() => {
+                let failure = Failure::unknown("Unreadable", "a list of no shards");
+                self.not_listed(now, doubt, failure);
+            }
+            // Not every part of the service has heard of it yet, or it was made anew under the same name.
+            (Doubt::Unknown(failure), Some(_)) => {
+                let wait = self.reading.failed(failure);
+                self.again(now.after(wait));
+            }
+            (doubt, _) => {
+                if let Doubt::Unknown(_) = doubt {
+                    self.reading.events.push_back(ReadEvent::LeftRetention);
+                }
+                let mine = |shard: &Shard| shard.parents().any(|parent| *parent == self.shard);
+                self.step = Step::Ended { children: shards.into_iter().filter(mine).collect() };
+            }
         }
-        let children =
-            shards.into_iter().filter(|shard| shard.parents().any(|parent| parent == me)).collect();
-        self.fetch.step = Step::Ended { children };
     }
 
-    fn fetch_failed(&mut self, now: Moment, failure: Failure, iterator: Option<String>) {
-        let fetch = &mut self.fetch;
-        // An iterator lives for five minutes; the place that it stood for is known.
-        let expired = failure.code == "ExpiredIteratorException";
-        let wait = if expired { Duration::ZERO } else { fetch.backoff.fail(&mut self.rng) };
-        let at = now.after(wait);
-        fetch.step = match (&fetch.step, iterator) {
-            (Step::AskingChildren { .. }, _) => Step::AskChildren { at },
-            (_, Some(iterator))
-                if matches!(failure.verdict(), Verdict::Retry | Verdict::Throttled) && !expired =>
-            {
-                Step::Read { iterator, at }
-            }
-            _ => Step::Open { at },
-        };
-        if !expired {
-            fetch.failures += 1;
-            self.events.push_back(Event::ReadFailed { failure, times: fetch.failures });
+    fn not_listed(&mut self, now: Moment, doubt: Doubt, failure: Failure) {
+        let missing = failure.code == "ResourceNotFoundException";
+        let wait = self.reading.failed(failure);
+        if missing {
+            self.reading.events.push_back(ReadEvent::StreamMissing);
         }
+        self.step = Step::AskShards { at: now.after(wait), doubt };
+    }
+
+    /// Reading goes on where it was left.
+    fn again(&mut self, at: Moment) {
+        self.step = Step::Reading;
+        self.polling = Polling::Open { at };
     }
 }
 
-fn failure_of(answer: Answer) -> Failure {
-    match answer {
-        Answer::Failed(failure) => failure,
-        Answer::Iterator { .. }
-        | Answer::Page(_)
-        | Answer::Shards(_)
-        | Answer::Done
-        | Answer::Fresh { .. }
-        | Answer::Panicked(_) => Failure::unknown("Unreadable", "an answer of another kind"),
+impl Reading {
+    /// Tells that reading has failed once more, and for how long to leave it alone.
+    pub(super) fn failed(&mut self, failure: Failure) -> Duration {
+        self.failures += 1;
+        self.events.push_back(ReadEvent::Failed { failure, times: self.failures });
+        self.backoff.fail(&mut self.rng)
+    }
+
+    /// Whether a failure says that the number where reading is to go on is not of this stream, which was deleted and
+    /// created again. Reading then begins anew.
+    pub(super) fn is_foreign(&mut self, failure: &Failure) -> bool {
+        let refused = failure.code == "InvalidArgumentException";
+        let forgotten = refused.then(|| self.place.forget()).flatten();
+        let foreign = forgotten.is_some();
+        self.events.extend(forgotten.map(|number| ReadEvent::ForeignPosition { number }));
+        foreign
+    }
+
+    fn succeeded(&mut self) {
+        self.failures = 0;
+        self.backoff.succeed();
+    }
+}
+
+impl Failure {
+    /// What stands in place of the answer that was expected.
+    pub(super) fn instead_of(answer: Result<ReadAnswer, Self>) -> Self {
+        answer.err().unwrap_or_else(|| Self::unknown("Unreadable", "an answer of another kind"))
     }
 }

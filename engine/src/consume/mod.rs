@@ -15,6 +15,9 @@
 
 mod checkpoints;
 mod fetch;
+mod place;
+mod polling;
+mod read;
 mod settings;
 mod shard_life;
 #[cfg(test)]
@@ -23,6 +26,8 @@ mod trouble;
 mod work;
 
 pub use checkpoints::{Admission, Checkpoints, OutOfRange};
+pub use place::Start;
+pub use read::{Page, ReadAnswer, ReadEvent, ReadRequest};
 pub use settings::Settings;
-pub use shard_life::{Answer, Batch, Event, Finish, Page, Request, ShardLife, Stop};
+pub use shard_life::{Answer, Batch, Event, Finish, Request, ShardLife, Stop};
 pub use trouble::{GiveUp, Then};

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use fastrand::Rng;
-use shardflow_core::{Checkpoint, KinesisRecord, LeaseRow, Shard, ShardPosition, UserRecord};
+use shardflow_core::{Checkpoint, LeaseRow, Shard, UserRecord};
 
-use super::Settings;
 use super::fetch::Fetch;
 use super::trouble::Trouble;
 use super::work::{Task, Work};
+use super::{ReadAnswer, ReadEvent, ReadRequest, Settings, Start};
 use crate::backoff::Backoff;
 use crate::request::RequestIds;
 use crate::{Failure, Moment, RequestId};
@@ -20,7 +20,6 @@ use crate::{Failure, Moment, RequestId};
 pub struct ShardLife {
     pub(super) settings: Settings,
     pub(super) rng: Rng,
-    pub(super) row: LeaseRow,
     pub(super) fetch: Fetch,
     pub(super) work: Work,
     /// Read, and not given to the handler yet.
@@ -47,9 +46,12 @@ impl ShardLife {
     #[must_use]
     pub fn new(row: LeaseRow, until: Moment, settings: Settings, seed: u64, now: Moment) -> Self {
         let (least, most) = settings.handler_backoff;
+        let mut rng = Rng::with_seed(seed);
+        let start = Start::behind(&row.checkpoint, settings.timestamp);
         let mut this = Self {
-            rng: Rng::with_seed(seed),
-            fetch: Fetch::new(&row.checkpoint, &settings, now),
+            fetch: Fetch::new(row.shard_id, row.hash_key_range, start, settings.clone(), rng.fork(), now),
+            settings,
+            rng,
             work: Work::Due { task: Task::Initialize, at: now },
             queue: VecDeque::new(),
             until,
@@ -62,8 +64,6 @@ impl ShardLife {
             ids: RequestIds::default(),
             requests: VecDeque::new(),
             events: VecDeque::new(),
-            settings,
-            row,
         };
         this.handle_timeout(now);
         this
@@ -97,7 +97,16 @@ impl ShardLife {
             Work::Doing { id: doing, task, .. } if doing == id => self.worked(now, task, answer),
             work => {
                 self.work = work;
-                if let Some(batch) = self.fetched(now, id, answer).and_then(|batch| self.undecided(batch)) {
+                let answer = match answer {
+                    Answer::Read(answer) => Ok(answer),
+                    Answer::Failed(failure) => Err(failure),
+                    // It is no answer to anything that reading asks for.
+                    Answer::Done | Answer::Fresh { .. } | Answer::Panicked(_) => {
+                        Err(Failure::unknown("Unreadable", "an answer of another kind"))
+                    }
+                };
+                let batch = self.fetch.answered(now, id, answer);
+                if let Some(batch) = batch.and_then(|batch| self.undecided(batch)) {
                     self.queue.push_back(batch);
                 }
             }
@@ -137,8 +146,19 @@ impl ShardLife {
         matches!(self.work, Work::Done)
     }
 
+    // Reading.
+
+    fn advance_fetch(&mut self, now: Moment) {
+        while let Some((id, request)) =
+            self.may_fetch().then(|| self.fetch.advance(now, &mut self.ids)).flatten()
+        {
+            self.requests.push_back((id, Request::Read(request)));
+        }
+        self.events.extend(self.fetch.take_events().into_iter().map(Event::Read));
+    }
+
     /// One batch ahead, and nothing more once the shard is to be given up.
-    pub(super) fn may_fetch(&self) -> bool {
+    fn may_fetch(&self) -> bool {
         self.queue.is_empty() && self.stop.is_none() && !self.is_finished() && !self.rests()
     }
 }
@@ -185,17 +205,8 @@ impl Batch {
 /// What a shard's life asks for.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// Get an iterator.
-    OpenIterator(ShardPosition),
-    /// Read.
-    GetRecords {
-        /// From where.
-        iterator: String,
-        /// Most records.
-        limit: usize,
-    },
-    /// List all shards of the stream: the end of the shard did not tell its children.
-    ListShards,
+    /// Something that reading needs.
+    Read(ReadRequest),
     /// Tell the handler that it is going to get this shard's records.
     Initialize,
     /// Give the handler a batch.
@@ -222,17 +233,8 @@ pub enum Request {
 /// What became of a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// An iterator, and when it was asked for.
-    Iterator {
-        /// The iterator.
-        iterator: String,
-        /// The time by the wall, for a shard that starts at its newest record.
-        asked: SystemTime,
-    },
-    /// Records.
-    Page(Page),
-    /// The shards of the stream.
-    Shards(Vec<Shard>),
+    /// What reading asked for.
+    Read(ReadAnswer),
     /// What had no other answer is done.
     Done,
     /// There is a fresh handler.
@@ -246,19 +248,6 @@ pub enum Answer {
     Panicked(Failure),
     /// It failed.
     Failed(Failure),
-}
-
-/// What one read gave.
-#[derive(Clone, Debug)]
-pub struct Page {
-    /// Records.
-    pub records: Vec<KinesisRecord>,
-    /// From where to read on; none at the end of the shard.
-    pub next: Option<String>,
-    /// How far behind the newest record of the shard it ends.
-    pub behind: Duration,
-    /// The shards that came from this one, at its end.
-    pub children: Vec<Shard>,
 }
 
 /// What a shard's life tells.
@@ -308,23 +297,13 @@ pub enum Event {
         /// How long.
         time: Duration,
     },
-    /// Reading failed.
-    ReadFailed {
-        /// How.
-        failure: Failure,
-        /// How many times in a row.
-        times: u32,
-    },
     /// The shard's children cannot have their leases yet; it is tried again.
     ChildrenWait {
         /// Why.
         failure: Failure,
     },
-    /// Data that looked like an aggregate was none, and was delivered as it is.
-    CorruptAggregate {
-        /// Where it lies.
-        at: Checkpoint,
-    },
+    /// Something about reading.
+    Read(ReadEvent),
     /// There is nothing more to do.
     Finished(Finish),
 }

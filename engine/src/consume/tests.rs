@@ -11,6 +11,7 @@ use shardflow_core::{
 use super::*;
 use crate::{Failure, Moment, RequestId};
 
+mod fetch;
 mod trouble;
 
 struct Talk {
@@ -74,7 +75,7 @@ impl Talk {
     }
 
     fn is_work(request: &Request) -> bool {
-        !matches!(request, Request::OpenIterator(_) | Request::GetRecords { .. } | Request::ListShards)
+        !matches!(request, Request::Read(_))
     }
 
     /// What the handler is asked to do.
@@ -94,11 +95,12 @@ impl Talk {
     }
 
     fn open(&mut self) -> ShardPosition {
-        let (id, request) = self.take("an iterator", |r| matches!(r, Request::OpenIterator(_)));
+        let (id, request) =
+            self.take("an iterator", |r| matches!(r, Request::Read(ReadRequest::OpenIterator(_))));
         let asked = SystemTime::UNIX_EPOCH + self.now.since_start();
-        self.answer(id, Answer::Iterator { iterator: "it".into(), asked });
+        self.answer(id, Answer::Read(ReadAnswer::Iterator { iterator: "it".into(), asked }));
         match request {
-            Request::OpenIterator(position) => position,
+            Request::Read(ReadRequest::OpenIterator(position)) => position,
             other => panic!("{other:?}"),
         }
     }
@@ -110,20 +112,21 @@ impl Talk {
             behind: Duration::from_millis(behind),
             children: vec![],
         };
-        self.read(Answer::Page(page));
+        self.read(Answer::Read(ReadAnswer::Page(page)));
     }
 
     fn end(&mut self, records: Vec<KinesisRecord>, children: Vec<Shard>) {
-        self.read(Answer::Page(Page { records, next: None, behind: Duration::ZERO, children }));
+        let page = Page { records, next: None, behind: Duration::ZERO, children };
+        self.read(Answer::Read(ReadAnswer::Page(page)));
     }
 
     fn read(&mut self, answer: Answer) {
-        let (id, _) = self.take("records", |r| matches!(r, Request::GetRecords { .. }));
+        let (id, _) = self.take("records", |r| matches!(r, Request::Read(ReadRequest::GetRecords { .. })));
         self.answer(id, answer);
     }
 
     fn asks_to_read(&self) -> bool {
-        self.asked.iter().any(|(_, request)| matches!(request, Request::GetRecords { .. }))
+        self.asked.iter().any(|(_, request)| matches!(request, Request::Read(ReadRequest::GetRecords { .. })))
     }
 
     /// Numbers of the records of the batch that the handler is to process, as sequence and sub-sequence number.
@@ -231,7 +234,9 @@ fn a_corrupt_aggregate_is_delivered_as_it_is_and_told() {
     corrupt.data = corrupt.data.slice(..corrupt.data.len() - 1);
     talk.page(vec![corrupt], 0);
     assert_eq!(talk.batch(), numbers(&[(7, 0)]));
-    assert!(matches!(&talk.told[0], Event::CorruptAggregate { at } if at.to_string() == "7/0"));
+    assert!(
+        matches!(&talk.told[0], Event::Read(ReadEvent::CorruptAggregate { at }) if at.to_string() == "7/0")
+    );
 }
 
 #[test]
@@ -288,7 +293,7 @@ fn a_throttled_read_waits_and_keeps_its_place() {
         talk.sleep(10_000);
         assert!(talk.asks_to_read());
     }
-    assert!(matches!(talk.told.last(), Some(Event::ReadFailed { times: 5, .. })));
+    assert!(matches!(talk.told.last(), Some(Event::Read(ReadEvent::Failed { times: 5, .. }))));
 }
 
 #[test]
@@ -350,18 +355,18 @@ fn a_shard_is_ended_when_all_of_it_is_processed_and_its_children_are_entered() {
 fn an_end_that_does_not_tell_its_children_is_looked_up() {
     let mut talk = Talk::reading();
     talk.end(vec![], vec![]);
-    let (id, _) = talk.take("shards", |r| matches!(r, Request::ListShards));
+    let (id, _) = talk.take("shards", |r| matches!(r, Request::Read(ReadRequest::ListShards)));
     let mut me = Shard::new(ShardId::numbered(0), HashKeyRange::ALL);
-    talk.answer(id, Answer::Shards(vec![me.clone()]));
+    talk.answer(id, Answer::Read(ReadAnswer::Shards(vec![me.clone()])));
     talk.sleep(1_000);
     talk.open();
     talk.end(vec![], vec![]);
-    let (id, _) = talk.take("shards", |r| matches!(r, Request::ListShards));
+    let (id, _) = talk.take("shards", |r| matches!(r, Request::Read(ReadRequest::ListShards)));
     talk.answer(id, Answer::Failed(Failure::refused("LimitExceededException", "")));
     talk.sleep(1_000);
-    let (id, _) = talk.take("shards", |r| matches!(r, Request::ListShards));
+    let (id, _) = talk.take("shards", |r| matches!(r, Request::Read(ReadRequest::ListShards)));
     me.ending_sequence_number = Some("9".parse().unwrap());
-    talk.answer(id, Answer::Shards(vec![me, child()]));
+    talk.answer(id, Answer::Read(ReadAnswer::Shards(vec![me, child()])));
     assert!(matches!(talk.work(), Request::EnterChildren(children) if children == [child()]));
 }
 
@@ -435,10 +440,10 @@ fn the_last_step_of_a_shard_that_is_done_is_taken_before_a_shutdown() {
 #[test]
 fn answers_that_nobody_waits_for_change_nothing() {
     let mut talk = Talk::reading();
-    let (id, _) = talk.take("records", |r| matches!(r, Request::GetRecords { .. }));
+    let (id, _) = talk.take("records", |r| matches!(r, Request::Read(ReadRequest::GetRecords { .. })));
     talk.answer(id, Answer::Failed(Failure::unknown("Timeout", "")));
     let page = Page { records: vec![record(1)], next: None, behind: Duration::ZERO, children: vec![] };
-    talk.answer(id, Answer::Page(page));
+    talk.answer(id, Answer::Read(ReadAnswer::Page(page)));
     assert!(talk.asked.is_empty());
     talk.sleep(1_000);
     talk.page(vec![record(1)], 0);

@@ -171,12 +171,12 @@ impl ShardLife {
             Answer::Panicked(failure) => self.panicked(now, task, failure),
             Answer::Fresh { checkpoint, passed } => {
                 self.passed = passed;
-                self.fetch.rewind(now, checkpoint);
+                self.fetch.rewind(now, &checkpoint);
                 self.queue.clear();
                 self.initialized = false;
                 self.work = Work::Due { task: Task::Initialize, at: now };
             }
-            Answer::Iterator { .. } | Answer::Page(_) | Answer::Shards(_) => {
+            Answer::Read(_) => {
                 self.failed(now, task, Failure::unknown("Unreadable", "an answer of another kind"));
             }
         }

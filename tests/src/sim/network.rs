@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shardflow_core::{LeaseKey, WorkerId};
-use shardflow_engine::consume::{self, Batch};
+use shardflow_engine::consume::{self, Batch, ReadRequest};
 use shardflow_engine::lease::{self, Tenure};
 use shardflow_engine::{Failure, RequestId, produce};
 
@@ -19,7 +19,7 @@ pub(super) enum Actor {
 pub(super) enum Call {
     Put(RequestId, produce::Request),
     Lease(RequestId, lease::Request),
-    Read(LeaseKey, Tenure, RequestId, consume::Request),
+    Read(LeaseKey, Tenure, RequestId, ReadRequest),
 }
 
 /// Something on its way back, or to be done later.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 use shardflow_core::{HashKey, HashKeyRange, Invalid, RecordDistribution, SequenceNumber, Shard, ShardId};
-use shardflow_engine::consume::{self, Page};
+use shardflow_engine::consume::{self, Page, ReadAnswer, ReadRequest};
 use shardflow_engine::produce::{self, Description, Placed, PutEntry};
 use shardflow_engine::{Failure, shards};
 use shardflow_local::Config;
@@ -146,23 +146,21 @@ impl Stream {
         (produce::Answer::Put(answers), stored)
     }
 
-    pub(super) fn read(&mut self, now: Duration, me: &ShardId, request: consume::Request) -> consume::Answer {
+    pub(super) fn read(&mut self, now: Duration, me: &ShardId, request: ReadRequest) -> consume::Answer {
         let answer = match request {
-            consume::Request::OpenIterator(position) => {
+            ReadRequest::OpenIterator(position) => {
                 let open =
                     GetShardIteratorRequest { stream: NAME.into(), shard_id: me.to_string(), position };
                 let opened = self.0.get_shard_iterator(wall(now), open).map_err(failure);
-                opened.map(|answer| consume::Answer::Iterator {
-                    iterator: answer.shard_iterator,
-                    asked: wall(now),
-                })
+                opened
+                    .map(|answer| ReadAnswer::Iterator { iterator: answer.shard_iterator, asked: wall(now) })
             }
-            consume::Request::GetRecords { iterator, limit } => {
+            ReadRequest::GetRecords { iterator, limit } => {
                 let limit = u32::try_from(limit).ok();
                 let read = GetRecordsRequest { shard_iterator: iterator, limit };
                 self.0.get_records(wall(now), read).map_err(failure).and_then(|answer| {
                     let children = answer.child_shards.unwrap_or_default().into_iter().map(child);
-                    Ok(consume::Answer::Page(Page {
+                    Ok(ReadAnswer::Page(Page {
                         records: answer.records.into_iter().map(Into::into).collect(),
                         next: answer.next_shard_iterator,
                         behind: Duration::from_millis(answer.millis_behind_latest),
@@ -170,19 +168,9 @@ impl Stream {
                     }))
                 })
             }
-            consume::Request::ListShards => {
-                self.list(now, shards::ShardFilter::All).map(consume::Answer::Shards)
-            }
-            consume::Request::Initialize
-            | consume::Request::Process(_)
-            | consume::Request::DeadLetter { .. }
-            | consume::Request::Pass(_)
-            | consume::Request::Restart
-            | consume::Request::EnterChildren(_)
-            | consume::Request::Stop(_)
-            | consume::Request::CheckpointEnd => unreachable!("the worker does that itself"),
+            ReadRequest::ListShards => self.list(now, shards::ShardFilter::All).map(ReadAnswer::Shards),
         };
-        answer.unwrap_or_else(consume::Answer::Failed)
+        answer.map_or_else(consume::Answer::Failed, consume::Answer::Read)
     }
 
     /// Splits or merges at random. An attempt that the service refuses is none.

@@ -359,7 +359,7 @@ impl Alive {
     ) {
         use consume::Request;
         match request {
-            Request::OpenIterator(_) | Request::GetRecords { .. } | Request::ListShards => {
+            Request::Read(request) => {
                 did.push(Did::Called(Call::Read(key.clone(), tenure, id, request)));
             }
             Request::Initialize => {

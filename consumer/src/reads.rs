@@ -1,0 +1,70 @@
+//! Carries out what reading a shard asks for, and decides nothing.
+
+use shardflow_core::ShardId;
+use shardflow_engine::Failure;
+use shardflow_engine::consume::{ReadAnswer, ReadEvent, ReadRequest};
+use shardflow_engine::shards::ShardFilter;
+
+use crate::client::Client;
+use crate::clock::Clock;
+
+/// The reads of one shard.
+#[derive(Clone, Debug)]
+pub(crate) struct Reads {
+    client: Client,
+    shard: ShardId,
+    clock: Clock,
+}
+
+impl Reads {
+    pub(crate) fn new(client: Client, shard: ShardId, clock: Clock) -> Self {
+        Self { client, shard, clock }
+    }
+
+    /// Carries a request out. Ends in bounded time.
+    pub(crate) async fn carry_out(self, request: ReadRequest) -> Result<ReadAnswer, Failure> {
+        let Self { client, shard, clock } = self;
+        match request {
+            ReadRequest::OpenIterator(position) => {
+                let asked = clock.wall();
+                let iterator = client.open_iterator(&shard, position).await?;
+                Ok(ReadAnswer::Iterator { iterator, asked })
+            }
+            ReadRequest::GetRecords { iterator, limit } => {
+                client.get_records(iterator, limit).await.map(ReadAnswer::Page)
+            }
+            ReadRequest::ListShards => client.list_shards(ShardFilter::All).await.map(ReadAnswer::Shards),
+        }
+    }
+}
+
+/// Tells what a shard's reading has to tell.
+pub(crate) fn tell(shard_id: &str, event: ReadEvent) {
+    match event {
+        ReadEvent::Failed { failure: Failure { code, message, .. }, times } => {
+            // Throttling is the everyday business of shards that several applications read.
+            if times > 3 {
+                tracing::warn!(shard_id, code, message, times, "a shard cannot be read");
+            } else {
+                tracing::debug!(shard_id, code, message, times, "a shard cannot be read");
+            }
+        }
+        ReadEvent::StreamMissing => {
+            tracing::warn!(shard_id, "the stream is not there; it is looked for again and again");
+        }
+        ReadEvent::LeftRetention => {
+            tracing::warn!(shard_id, "the shard has left retention; what was not read of it is lost");
+        }
+        ReadEvent::ForeignPosition { number } => {
+            let sequence_number = number.as_str();
+            tracing::warn!(
+                shard_id,
+                sequence_number,
+                "the checkpoint is another stream's; the shard is read anew"
+            );
+        }
+        ReadEvent::CorruptAggregate { at } => {
+            tracing::warn!(shard_id, %at, "an aggregate cannot be read and is delivered as it is");
+        }
+    }
+}
