@@ -163,6 +163,13 @@ impl Config {
         self
     }
 
+    /// What becomes of aggregates that hold a record whose hash key another shard owns. Default [`Strays::Deliver`].
+    #[must_use]
+    pub fn strays(mut self, strays: Strays) -> Self {
+        self.shard.drop_stray_aggregates = strays == Strays::DropAggregate;
+        self
+    }
+
     /// Longest time that one call to Kinesis may take. Default 30 s. Calls to the lease store are given a quarter of the
     /// failover time.
     #[must_use]
@@ -222,6 +229,21 @@ fn number(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, Box<dyn StdErr
     } else {
         Err(format!("{number} is not within {} and {}", bounds.start(), bounds.end()).into())
     }
+}
+
+/// What becomes of aggregates that hold a record whose hash key another shard owns.
+///
+/// The KPL and `shardflow-producer` put such an aggregate when a shard was split or merged just before, and put all of it
+/// again. Other producers aggregate without regard to shards, and put it once.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Strays {
+    /// They are delivered, and the records say so:
+    /// [`UserRecord::out_of_range`](shardflow_core::UserRecord::out_of_range). A record that was put again comes twice.
+    #[default]
+    Deliver,
+    /// The whole aggregate is left out, which is logged. It is what the KCL does: fewer duplicates with the KPL, and
+    /// records lost with producers that aggregate without regard to shards.
+    DropAggregate,
 }
 
 /// Which thread keeps the leases.

@@ -69,7 +69,7 @@ mod worker;
 
 pub use batch::Batch;
 pub use checkpointer::{Checkpointer, PreparedCheckpoint};
-pub use config::{Config, ConfigKey, LeaseThread};
+pub use config::{Config, ConfigKey, LeaseThread, Strays};
 pub use consumer::Consumer;
 pub use dynamodb::{CreateTable, DynamoDbLeases, TableName};
 pub use error::{CheckpointError, ConfigError, RunError};

@@ -66,5 +66,8 @@ pub(crate) fn tell(shard_id: &str, event: ReadEvent) {
         ReadEvent::CorruptAggregate { at } => {
             tracing::warn!(shard_id, %at, "an aggregate cannot be read and is delivered as it is");
         }
+        ReadEvent::AggregateDropped { at, records } => {
+            tracing::warn!(shard_id, %at, records, "an aggregate with a record of another shard is left out");
+        }
     }
 }

@@ -1,9 +1,12 @@
-//! Checkpoints whose place is not there any more: shards that left retention, streams that were made anew.
+//! Records and checkpoints whose place is not here: shards that left retention, streams that were made anew, aggregates
+//! across shards.
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
 use std::time::Duration;
 
-use shardflow_consumer::{Checkpoint, Config, Stop};
+use shardflow_consumer::{Checkpoint, Config, Stop, Strays};
+use shardflow_core::aggregation::{AggregateSize, Aggregator};
+use shardflow_core::{HashKey, Record};
 use shardflow_tests::application::{Application, shard, until};
 use shardflow_tests::clients::Place;
 use shardflow_tests::ledger::What;
@@ -82,4 +85,27 @@ async fn a_stream_that_is_made_anew_while_it_is_read_is_read_from_its_beginning(
     app.processed(200).await;
     assert!(app.ledger.counts().values().all(|&count| count == 1));
     stop(worker).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aggregate_across_shards_is_delivered_or_left_out() {
+    for (strays, expected) in
+        [(Strays::Deliver, vec!["near", "far", "other"]), (Strays::DropAggregate, vec!["other"])]
+    {
+        let app = Application::new(2);
+        let mut aggregator = Aggregator::new(AggregateSize::MAX);
+        for (data, key) in [("near", 0), ("far", u128::MAX)] {
+            let record = Record::new(data, data).unwrap().explicit_hash_key(HashKey(key));
+            aggregator.try_push(record).unwrap();
+        }
+        let aggregate = aggregator.finish().unwrap();
+        for data in [aggregate.data, "other".into()] {
+            let record = Record::new("k", data).unwrap().explicit_hash_key(HashKey(0));
+            app.local.put("orders", &record).unwrap();
+        }
+        let worker = app.worker("a", Config::default().strays(strays));
+        app.processed(expected.len()).await;
+        assert_eq!(app.ledger.records(), expected);
+        drop(worker);
+    }
 }

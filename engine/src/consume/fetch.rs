@@ -81,7 +81,7 @@ impl Fetch {
         now: Moment,
     ) -> Self {
         let reading = Reading {
-            place: Place::new(start, range),
+            place: Place::new(start, range, settings.drop_stray_aggregates),
             settings,
             rng,
             events: VecDeque::new(),

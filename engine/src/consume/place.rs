@@ -53,11 +53,12 @@ pub(super) struct Place {
     last: Option<SequenceNumber>,
     /// The hash keys that the shard owns, if they are known.
     range: Option<HashKeyRange>,
+    drop_stray_aggregates: bool,
 }
 
 impl Place {
-    pub(super) fn new(start: Start, range: Option<HashKeyRange>) -> Self {
-        Self { start, last: None, range }
+    pub(super) fn new(start: Start, range: Option<HashKeyRange>, drop_stray_aggregates: bool) -> Self {
+        Self { start, last: None, range, drop_stray_aggregates }
     }
 
     /// Where to read on.
@@ -130,6 +131,11 @@ impl Place {
         if let Some(range) = self.range {
             for record in records.iter_mut().filter(|record| record.aggregated) {
                 record.out_of_range = record.hash_key().is_some_and(|key| !range.contains(key));
+            }
+            if self.drop_stray_aggregates && records.iter().any(|record| record.out_of_range) {
+                let at = records[0].checkpoint();
+                events.push_back(ReadEvent::AggregateDropped { at, records: records.len() });
+                return Vec::new();
             }
         }
         if let Some(done) = &self.start.done {

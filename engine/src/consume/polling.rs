@@ -78,7 +78,7 @@ impl Polling {
         }
     }
 
-    fn read(&mut self, now: Moment, sent: Moment, page: Page, reading: &mut Reading) -> Next {
+    fn read(&mut self, now: Moment, sent: Moment, page: Page, reading: &Reading) -> Next {
         let settings = &reading.settings;
         let pause = if page.behind.is_zero() { settings.idle_every } else { settings.read_every };
         let end = page.next.is_none().then_some(page.children);

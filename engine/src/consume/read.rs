@@ -77,4 +77,11 @@ pub enum ReadEvent {
         /// Where it lies.
         at: Checkpoint,
     },
+    /// An aggregate held a record of another shard's hash keys, and was left out as was asked for.
+    AggregateDropped {
+        /// Where it lies.
+        at: Checkpoint,
+        /// How many records it held.
+        records: usize,
+    },
 }

@@ -15,6 +15,8 @@ pub struct Settings {
     pub read_every: Duration,
     /// Time between two reads once all has been read.
     pub idle_every: Duration,
+    /// Whether an aggregate is left out that holds a record of another shard's hash keys, as the KCL does.
+    pub drop_stray_aggregates: bool,
     /// Waits after a handler that failed: from the first up to the second.
     pub handler_backoff: (Duration, Duration),
     /// What becomes of records whose handler keeps failing; none: they are given to it again without end.
@@ -33,6 +35,7 @@ impl Default for Settings {
             read_records: limits::GET_RECORDS_RECORDS,
             read_every: Duration::from_secs(1) / limits::SHARD_READS_PER_SECOND,
             idle_every: Duration::from_secs(1),
+            drop_stray_aggregates: false,
             handler_backoff: (Duration::from_millis(100), Duration::from_secs(30)),
             give_up: None,
             rest: Duration::from_secs(300),

@@ -240,26 +240,36 @@ fn a_corrupt_aggregate_is_delivered_as_it_is_and_told() {
 }
 
 #[test]
-fn records_of_an_aggregate_that_belong_to_another_shard_say_so() {
-    let mut row = LeaseRow::new(ShardId::numbered(0), Checkpoint::TrimHorizon);
-    row.hash_key_range = HashKeyRange::divide(2).next();
-    let until = Moment::from_start(Duration::from_secs(100));
-    let mut talk = Talk::reading();
-    talk.life = ShardLife::new(row, until, Settings::default(), 7, talk.now);
-    talk.asked.clear();
-    talk.drain();
-    talk.done();
-    talk.open();
-    let mut aggregator = Aggregator::new(AggregateSize::MAX);
-    for key in [0, u128::MAX] {
-        aggregator.try_push(Record::new("k", "data").unwrap().explicit_hash_key(HashKey(key))).unwrap();
+fn records_of_an_aggregate_that_belong_to_another_shard_say_so_or_are_left_out() {
+    for drop_stray_aggregates in [false, true] {
+        let mut row = LeaseRow::new(ShardId::numbered(0), Checkpoint::TrimHorizon);
+        row.hash_key_range = HashKeyRange::divide(2).next();
+        let until = Moment::from_start(Duration::from_secs(100));
+        let settings = Settings { drop_stray_aggregates, ..Settings::default() };
+        let mut talk = Talk::reading();
+        talk.life = ShardLife::new(row, until, settings, 7, talk.now);
+        talk.asked.clear();
+        talk.drain();
+        talk.done();
+        talk.open();
+        let mut aggregator = Aggregator::new(AggregateSize::MAX);
+        for key in [0, u128::MAX] {
+            let record = Record::new("k", "data").unwrap().explicit_hash_key(HashKey(key));
+            aggregator.try_push(record).unwrap();
+        }
+        let both = KinesisRecord { data: aggregator.finish().unwrap().data, ..record(1) };
+        talk.page(vec![both, record(2)], 0);
+        let (_, request) = talk.take("a batch", |r| matches!(r, Request::Process(_)));
+        let Request::Process(batch) = request else { panic!("{request:?}") };
+        let strays: Vec<_> = batch.records.iter().map(|record| record.out_of_range).collect();
+        if drop_stray_aggregates {
+            assert_eq!(strays, [false]);
+            let told = |e: &Event| matches!(e, Event::Read(ReadEvent::AggregateDropped { at, records: 2 }) if at.to_string() == "1/0");
+            assert!(talk.told.iter().any(told), "{:?}", talk.told);
+        } else {
+            assert_eq!(strays, [false, true, false], "delivered all the same");
+        }
     }
-    let both = KinesisRecord { data: aggregator.finish().unwrap().data, ..record(1) };
-    talk.page(vec![both, record(2)], 0);
-    let (_, request) = talk.take("a batch", |r| matches!(r, Request::Process(_)));
-    let Request::Process(batch) = request else { panic!("{request:?}") };
-    let strays: Vec<_> = batch.records.iter().map(|record| record.out_of_range).collect();
-    assert_eq!(strays, [false, true, false], "delivered all the same");
 }
 
 #[test]
