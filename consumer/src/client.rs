@@ -1,18 +1,25 @@
 //! Carrying requests to Kinesis out with the AWS SDK.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::DateTime;
-use aws_sdk_kinesis::types::{self, ChildShard, ShardFilter, ShardFilterType, ShardIteratorType};
+use aws_sdk_kinesis::types::{
+    self, ChildShard, ShardFilter, ShardFilterType, ShardIteratorType, StartingPosition,
+    SubscribeToShardEvent,
+};
 use bytes::Bytes;
 use shardflow_core::{
     HashKeyRange, Invalid, KinesisRecord, PartitionKey, Shard, ShardId, ShardPosition, Stream,
 };
 use shardflow_engine::Failure;
-use shardflow_engine::consume::Page;
+use shardflow_engine::consume::{Delivery, Page, ReadAnswer};
 use shardflow_engine::shards;
 use shardflow_sdk::{bounded, classify, kinesis, list_shards, unreadable};
+
+use crate::Retrieval;
+use crate::fan_out::{ConsumerFinder, Events};
 
 /// The service, as far as a consumer needs it. Every call ends within the time-out.
 #[derive(Clone, Debug)]
@@ -20,11 +27,20 @@ pub(crate) struct Client {
     kinesis: aws_sdk_kinesis::Client,
     stream: Stream,
     timeout: Duration,
+    finder: Option<Arc<ConsumerFinder>>,
 }
 
 impl Client {
     pub(crate) fn new(client: &aws_sdk_kinesis::Client, stream: Stream, timeout: Duration) -> Self {
-        Self { kinesis: kinesis(client, timeout), stream, timeout }
+        Self { kinesis: kinesis(client, timeout), stream, timeout, finder: None }
+    }
+
+    /// The same, able to subscribe. `application` is what a consumer without a name of its own is called.
+    pub(crate) fn retrieving(mut self, retrieval: &Retrieval, application: Option<&str>) -> Self {
+        let (kinesis, stream) = (self.kinesis.clone(), self.stream.clone());
+        self.finder =
+            ConsumerFinder::new(kinesis, stream, self.timeout, retrieval, application).map(Arc::new);
+        self
     }
 
     pub(crate) async fn list_shards(&self, filter: shards::ShardFilter) -> Result<Vec<Shard>, Failure> {
@@ -80,6 +96,54 @@ impl Client {
         let sent = async { call.send().await.map_err(|error| classify(&error)) };
         page(bounded(self.timeout, sent).await?).map_err(|error| unreadable(&error))
     }
+}
+
+impl Client {
+    /// Opens a subscription.
+    pub(crate) async fn subscribe(
+        &self,
+        consumer_arn: &str,
+        shard: &ShardId,
+        position: ShardPosition,
+    ) -> Result<Events, Failure> {
+        let at = StartingPosition::builder();
+        let at = match position {
+            ShardPosition::TrimHorizon => at.r#type(ShardIteratorType::TrimHorizon),
+            ShardPosition::Latest => at.r#type(ShardIteratorType::Latest),
+            ShardPosition::AtTimestamp(time) => {
+                at.r#type(ShardIteratorType::AtTimestamp).timestamp(DateTime::from(time))
+            }
+            ShardPosition::AtSequenceNumber(number) => {
+                at.r#type(ShardIteratorType::AtSequenceNumber).sequence_number(number.as_str())
+            }
+            ShardPosition::AfterSequenceNumber(number) => {
+                at.r#type(ShardIteratorType::AfterSequenceNumber).sequence_number(number.as_str())
+            }
+        };
+        let at = at.build().map_err(|error| Failure::refused("NotSent", error.to_string()))?;
+        let call = self.kinesis.subscribe_to_shard().consumer_arn(consumer_arn).shard_id(shard.as_str());
+        let sent = async { call.starting_position(at).send().await.map_err(|error| classify(&error)) };
+        Ok(bounded(self.timeout, sent).await?.event_stream)
+    }
+
+    /// Finds the consumer that subscribes.
+    pub(crate) async fn find_consumer(&self, gone: Option<Arc<str>>) -> Result<ReadAnswer, Failure> {
+        match &self.finder {
+            Some(finder) => finder.find(gone).await,
+            None => Ok(ReadAnswer::NoConsumer { reason: "it was not asked for".to_owned() }),
+        }
+    }
+}
+
+pub(crate) fn delivery(event: SubscribeToShardEvent) -> Result<Delivery, Invalid> {
+    // What is absent at the end of the shard is an empty text to the SDK.
+    let continuation = Some(event.continuation_sequence_number).filter(|number| !number.is_empty());
+    Ok(Delivery {
+        records: event.records.into_iter().map(record).collect::<Result<_, _>>()?,
+        continuation: continuation.map(|number| number.parse()).transpose()?,
+        behind: Duration::from_millis(u64::try_from(event.millis_behind_latest).unwrap_or_default()),
+        children: event.child_shards.unwrap_or_default().into_iter().map(child).collect::<Result<_, _>>()?,
+    })
 }
 
 fn page(answer: GetRecordsOutput) -> Result<Page, Invalid> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use shardflow_core::{InitialPosition, WorkerId, limits};
 use shardflow_engine::{consume, lease};
 
-use crate::{ConfigError, ErrorPolicy, UnknownKey, WorkerMetrics};
+use crate::{ConfigError, ErrorPolicy, Retrieval, UnknownKey, WorkerMetrics};
 
 /// How a consumer reads, and how it keeps its leases.
 ///
@@ -33,6 +33,7 @@ pub struct Config {
     pub(crate) lease_thread: LeaseThread,
     pub(crate) start_within: Duration,
     pub(crate) request_timeout: Duration,
+    pub(crate) retrieval: Retrieval,
 }
 
 impl Default for Config {
@@ -46,6 +47,7 @@ impl Default for Config {
             lease_thread: LeaseThread::default(),
             start_within: Duration::from_secs(60),
             request_timeout: Duration::from_secs(30),
+            retrieval: Retrieval::default(),
         }
     }
 }
@@ -141,6 +143,24 @@ impl Config {
     #[must_use]
     pub fn idle_time_between_reads(mut self, time: Duration) -> Self {
         self.shard.idle_every = time;
+        self
+    }
+
+    /// How records come. Default [`Retrieval::Polling`], which costs nothing beside the stream; the KCL's is enhanced
+    /// fan-out, which does.
+    ///
+    /// ```
+    /// # use shardflow_consumer::{Config, Retrieval};
+    /// let config = Config::default().retrieval(Retrieval::Auto { consumer: "billing".parse()? });
+    /// # Ok::<(), shardflow_consumer::Invalid>(())
+    /// ```
+    #[must_use]
+    pub fn retrieval(mut self, retrieval: Retrieval) -> Self {
+        self.shard.retrieval = match retrieval {
+            Retrieval::Polling => consume::Retrieval::Polling,
+            Retrieval::FanOut { .. } | Retrieval::Auto { .. } => consume::Retrieval::FanOut,
+        };
+        self.retrieval = retrieval;
         self
     }
 

@@ -61,9 +61,11 @@ impl Consumer {
             lease_thread,
             start_within,
             request_timeout,
+            retrieval,
         } = self.config.clone();
         let id = worker_id.unwrap_or_else(default_worker_id);
-        let client = Client::new(&self.kinesis, self.stream.clone(), request_timeout);
+        let client = Client::new(&self.kinesis, self.stream.clone(), request_timeout)
+            .retrieving(&retrieval, self.store.application());
         let clock = Clock::start();
         // Commands are one checkpoint a shard and a little more; what the keeper has to tell waits in its own queue.
         let (keeper, commands) = mpsc::channel(256);

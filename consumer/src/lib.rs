@@ -55,12 +55,14 @@ mod consumer;
 mod dynamodb;
 mod error;
 mod error_policy;
+mod fan_out;
 mod host;
 mod lease_keeper;
 mod leases;
 mod memory;
 mod processor;
 mod reads;
+mod retrieval;
 mod shard_runner;
 mod sharing;
 mod store;
@@ -77,10 +79,11 @@ pub use error_policy::{DeadLetter, ErrorPolicy};
 pub use leases::{Leases, RewindError};
 pub use memory::MemoryLeases;
 pub use processor::{RecordProcessor, ShardInfo, Stop};
+pub use retrieval::{FanOutConsumer, Retrieval};
 pub use shardflow_core::{
-    Checkpoint, ClientVersion, InitialPosition, Invalid, LeaderLock, LeaseChange, LeaseKey, LeaseRow,
-    LockChange, Member, PendingCheckpoint, SequenceNumber, ShardId, Stream, StreamIdentifier, Throughput,
-    UnknownKey, UserRecord, Utilisation, View, WorkerId,
+    Checkpoint, ClientVersion, ConsumerArn, ConsumerName, InitialPosition, Invalid, LeaderLock, LeaseChange,
+    LeaseKey, LeaseRow, LockChange, Member, PendingCheckpoint, SequenceNumber, ShardId, Stream,
+    StreamIdentifier, Throughput, UnknownKey, UserRecord, Utilisation, View, WorkerId,
 };
 pub use sharing::{Balance, WorkerMetrics};
 pub use store::{LeaseStore, StoreError};

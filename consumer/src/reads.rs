@@ -1,12 +1,13 @@
 //! Carries out what reading a shard asks for, and decides nothing.
 
 use shardflow_core::ShardId;
-use shardflow_engine::Failure;
 use shardflow_engine::consume::{ReadAnswer, ReadEvent, ReadRequest};
 use shardflow_engine::shards::ShardFilter;
+use shardflow_engine::{Failure, RequestId};
 
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::fan_out::Subscriptions;
 
 /// The reads of one shard.
 #[derive(Clone, Debug)]
@@ -14,16 +15,17 @@ pub(crate) struct Reads {
     client: Client,
     shard: ShardId,
     clock: Clock,
+    subscriptions: Subscriptions,
 }
 
 impl Reads {
     pub(crate) fn new(client: Client, shard: ShardId, clock: Clock) -> Self {
-        Self { client, shard, clock }
+        Self { client, shard, clock, subscriptions: Subscriptions::default() }
     }
 
     /// Carries a request out. Ends in bounded time.
-    pub(crate) async fn carry_out(self, request: ReadRequest) -> Result<ReadAnswer, Failure> {
-        let Self { client, shard, clock } = self;
+    pub(crate) async fn carry_out(self, id: RequestId, request: ReadRequest) -> Result<ReadAnswer, Failure> {
+        let Self { client, shard, clock, subscriptions } = self;
         match request {
             ReadRequest::OpenIterator(position) => {
                 let asked = clock.wall();
@@ -34,6 +36,16 @@ impl Reads {
                 client.get_records(iterator, limit).await.map(ReadAnswer::Page)
             }
             ReadRequest::ListShards => client.list_shards(ShardFilter::All).await.map(ReadAnswer::Shards),
+            ReadRequest::FindConsumer { gone } => client.find_consumer(gone).await,
+            ReadRequest::Subscribe { consumer, position } => {
+                let asked = clock.wall();
+                let events = client.subscribe(&consumer, &shard, position).await?;
+                subscriptions.opened(id, events);
+                Ok(ReadAnswer::Subscribed { asked })
+            }
+            ReadRequest::Receive { subscription, within } => {
+                subscriptions.receive(subscription, within).await
+            }
         }
     }
 }
@@ -62,6 +74,9 @@ pub(crate) fn tell(shard_id: &str, event: ReadEvent) {
                 sequence_number,
                 "the checkpoint is another stream's; the shard is read anew"
             );
+        }
+        ReadEvent::FellBack { reason } => {
+            tracing::info!(shard_id, reason, "the shard cannot be subscribed to and is polled");
         }
         ReadEvent::CorruptAggregate { at } => {
             tracing::warn!(shard_id, %at, "an aggregate cannot be read and is delivered as it is");

@@ -194,7 +194,7 @@ where
     fn begin(&mut self, id: RequestId, request: Request) {
         let task = match request {
             Request::Read(request) => {
-                let read = self.reads.clone().carry_out(request);
+                let read = self.reads.clone().carry_out(id, request);
                 self.tasks.spawn(async move {
                     let answer = read.await.map_or_else(Answer::Failed, Answer::Read);
                     Done { id, answer, processor: None }

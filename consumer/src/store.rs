@@ -14,6 +14,11 @@ use shardflow_engine::lease::Answer;
 /// dropped may be carried out or not, but never by half.
 #[async_trait]
 pub trait LeaseStore: Send + Sync + 'static {
+    /// The name of the application whose leases these are, if it has one. Its consumer of enhanced fan-out is called so.
+    fn application(&self) -> Option<&str> {
+        None
+    }
+
     /// Makes the table ready, creating it if need be. Is called once by each worker, and repeated if it fails.
     ///
     /// # Errors

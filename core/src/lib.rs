@@ -30,6 +30,7 @@
 pub mod aggregation;
 mod attempt;
 mod checkpoint;
+mod fan_out;
 mod fleet;
 mod hash_key;
 mod identifier;
@@ -45,6 +46,7 @@ mod stream;
 
 pub use attempt::{Attempt, Fate};
 pub use checkpoint::Checkpoint;
+pub use fan_out::{ConsumerArn, ConsumerName};
 pub use fleet::{ClientVersion, LeaderLock, LockChange, LockHeld, Member, Throughput, Utilisation, View};
 pub use hash_key::{HashKey, HashKeyRange};
 pub use identifier::StreamIdentifier;

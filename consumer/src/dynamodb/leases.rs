@@ -86,6 +86,10 @@ impl DynamoDbLeases {
 
 #[async_trait]
 impl LeaseStore for DynamoDbLeases {
+    fn application(&self) -> Option<&str> {
+        Some(self.table.as_str())
+    }
+
     async fn prepare(&self) -> Result<(), StoreError> {
         // First: with tables that cannot be understood nothing is to be done.
         self.layout().await?;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use fastrand::Rng;
 use shardflow_core::{Checkpoint, HashKeyRange, KinesisRecord, SequenceNumber, Shard, ShardId};
 
+use super::fanout::FanOut;
 use super::place::{Place, Start};
 use super::polling::Polling;
 use super::read::{ReadAnswer, ReadRequest};
-use super::{Batch, ReadEvent, Settings};
+use super::{Batch, ReadEvent, Retrieval, Settings};
 use crate::backoff::Backoff;
 use crate::request::RequestIds;
 use crate::{Failure, Moment, RequestId};
@@ -19,8 +20,15 @@ use crate::{Failure, Moment, RequestId};
 pub(super) struct Fetch {
     shard: ShardId,
     step: Step,
-    polling: Polling,
+    way: Way,
     reading: Reading,
+}
+
+/// How records come.
+#[derive(Debug)]
+enum Way {
+    Polling(Polling),
+    FanOut(FanOut),
 }
 
 #[derive(Debug)]
@@ -58,6 +66,10 @@ pub(super) enum Next {
     Arrived(Arrived),
     /// The service does not know the shard.
     Unknown(Failure),
+    /// The shard cannot be subscribed to.
+    NoConsumer {
+        reason: String,
+    },
 }
 
 /// Records, or word that there are none.
@@ -80,6 +92,10 @@ impl Fetch {
         rng: Rng,
         now: Moment,
     ) -> Self {
+        let way = match settings.retrieval {
+            Retrieval::Polling => Way::Polling(Polling::Open { at: now }),
+            Retrieval::FanOut => Way::FanOut(FanOut::new(now)),
+        };
         let reading = Reading {
             place: Place::new(start, range, settings.drop_stray_aggregates),
             settings,
@@ -88,7 +104,7 @@ impl Fetch {
             backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(10)),
             failures: 0,
         };
-        Self { shard, step: Step::Reading, polling: Polling::Open { at: now }, reading }
+        Self { shard, step: Step::Reading, way, reading }
     }
 
     // What happened.
@@ -99,7 +115,10 @@ impl Fetch {
             return None;
         }
         match &self.step {
-            Step::Reading => self.polling.ask(now, &self.reading, ids),
+            Step::Reading => match &mut self.way {
+                Way::Polling(polling) => polling.ask(now, &self.reading, ids),
+                Way::FanOut(fan_out) => fan_out.ask(now, &self.reading, ids),
+            },
             Step::AskShards { doubt, .. } => {
                 let id = ids.next();
                 self.step = Step::AskingShards { id, doubt: doubt.clone() };
@@ -117,13 +136,13 @@ impl Fetch {
         answer: Result<ReadAnswer, Failure>,
     ) -> Option<Batch> {
         match &self.step {
-            Step::Reading => match self.polling.answered(now, id, answer, &mut self.reading) {
-                Next::Nothing => {}
-                Next::Arrived(arrived) => return self.arrived(now, arrived),
-                Next::Unknown(failure) => {
-                    self.step = Step::AskShards { at: now, doubt: Doubt::Unknown(failure) };
-                }
-            },
+            Step::Reading => {
+                let next = match &mut self.way {
+                    Way::Polling(polling) => polling.answered(now, id, answer, &mut self.reading),
+                    Way::FanOut(fan_out) => fan_out.answered(now, id, answer, &mut self.reading),
+                };
+                return self.go_on(now, next);
+            }
             Step::AskingShards { id: asked, doubt } if *asked == id => {
                 let doubt = doubt.clone();
                 match answer {
@@ -140,7 +159,11 @@ impl Fetch {
     /// Begins anew behind a checkpoint. What is on its way is waited for no longer.
     pub(super) fn rewind(&mut self, now: Moment, checkpoint: &Checkpoint) {
         self.reading.place.rewind(checkpoint);
-        self.again(now);
+        self.step = Step::Reading;
+        match &mut self.way {
+            Way::Polling(polling) => *polling = Polling::Open { at: now },
+            Way::FanOut(fan_out) => fan_out.rewind(now),
+        }
     }
 
     // What is so.
@@ -148,7 +171,10 @@ impl Fetch {
     /// When it wants to ask.
     pub(super) fn due(&self) -> Option<Moment> {
         match &self.step {
-            Step::Reading => self.polling.due(),
+            Step::Reading => match &self.way {
+                Way::Polling(polling) => polling.due(),
+                Way::FanOut(fan_out) => fan_out.due(),
+            },
             Step::AskShards { at, .. } => Some(*at),
             Step::AskingShards { .. } | Step::Ended { .. } => None,
         }
@@ -168,6 +194,21 @@ impl Fetch {
     }
 
     // Steps.
+
+    fn go_on(&mut self, now: Moment, next: Next) -> Option<Batch> {
+        match next {
+            Next::Nothing => {}
+            Next::Arrived(arrived) => return self.arrived(now, arrived),
+            Next::Unknown(failure) => {
+                self.step = Step::AskShards { at: now, doubt: Doubt::Unknown(failure) };
+            }
+            Next::NoConsumer { reason } => {
+                self.reading.events.push_back(ReadEvent::FellBack { reason });
+                self.way = Way::Polling(Polling::Open { at: now });
+            }
+        }
+        None
+    }
 
     fn arrived(&mut self, now: Moment, arrived: Arrived) -> Option<Batch> {
         let Arrived { records, read_to, behind, end } = arrived;
@@ -192,7 +233,7 @@ impl Fetch {
         match (doubt, me) {
             // It has not ended after all; the read that said so was cut short.
             (Doubt::Children, Some(me)) if me.is_open() => {
-                self.again(now.after(self.reading.settings.idle_every));
+                self.again(now.after(self.reading.settings.idle_every), false);
             }
             // A stream has shards. A list of none says nothing about one of them.
             (doubt, None) if shards.is_empty() => {
@@ -202,7 +243,7 @@ impl Fetch {
             // Not every part of the service has heard of it yet, or it was made anew under the same name.
             (Doubt::Unknown(failure), Some(_)) => {
                 let wait = self.reading.failed(failure);
-                self.again(now.after(wait));
+                self.again(now.after(wait), true);
             }
             (doubt, _) => {
                 if let Doubt::Unknown(_) = doubt {
@@ -223,10 +264,13 @@ impl Fetch {
         self.step = Step::AskShards { at: now.after(wait), doubt };
     }
 
-    /// Reading goes on where it was left.
-    fn again(&mut self, at: Moment) {
+    /// Reading goes on where it was left. The service may have said that it does not know what it was asked for.
+    fn again(&mut self, at: Moment, unknown: bool) {
         self.step = Step::Reading;
-        self.polling = Polling::Open { at };
+        match &mut self.way {
+            Way::Polling(polling) => *polling = Polling::Open { at },
+            Way::FanOut(fan_out) => fan_out.again(at, unknown),
+        }
     }
 }
 

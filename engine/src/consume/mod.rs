@@ -14,10 +14,12 @@
 //! more no new batch is begun.
 
 mod checkpoints;
+mod fanout;
 mod fetch;
 mod place;
 mod polling;
 mod read;
+mod registration;
 mod settings;
 mod shard_life;
 #[cfg(test)]
@@ -27,7 +29,8 @@ mod work;
 
 pub use checkpoints::{Admission, Checkpoints, OutOfRange};
 pub use place::Start;
-pub use read::{Page, ReadAnswer, ReadEvent, ReadRequest};
-pub use settings::Settings;
+pub use read::{Delivery, Page, ReadAnswer, ReadEvent, ReadRequest};
+pub use registration::{Found, Registration, RegistrationAnswer, RegistrationRequest, RegistrationStep};
+pub use settings::{Retrieval, Settings};
 pub use shard_life::{Answer, Batch, Event, Finish, Request, ShardLife, Stop};
 pub use trouble::{GiveUp, Then};

@@ -1,12 +1,13 @@
 //! What reading a shard asks for, and what it is answered.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use shardflow_core::{Checkpoint, KinesisRecord, SequenceNumber, Shard, ShardPosition};
 
-use crate::Failure;
+use crate::{Failure, RequestId};
 
-/// What reading a shard asks for. One thing at a time.
+/// What reading a shard asks for. One at a time, but for a subscription that is renewed while it is read.
 #[derive(Clone, Debug)]
 pub enum ReadRequest {
     /// Get an iterator.
@@ -20,6 +21,25 @@ pub enum ReadRequest {
     },
     /// List all shards of the stream: the end of the shard did not tell its children, or the service does not know it.
     ListShards,
+    /// Find the consumer that subscribes, registering it if that is wanted.
+    FindConsumer {
+        /// The ARN of one that was found before and is not there any more.
+        gone: Option<Arc<str>>,
+    },
+    /// Subscribe. The subscription goes by the id of this request; once it is open, those before it are not read any more.
+    Subscribe {
+        /// The consumer's ARN.
+        consumer: Arc<str>,
+        /// From where.
+        position: ShardPosition,
+    },
+    /// Wait for the next event of a subscription.
+    Receive {
+        /// The subscription.
+        subscription: RequestId,
+        /// Longest wait: the service speaks every few seconds even when there are no records.
+        within: Duration,
+    },
 }
 
 /// What became of it, unless it failed.
@@ -36,6 +56,22 @@ pub enum ReadAnswer {
     Page(Page),
     /// The shards of the stream.
     Shards(Vec<Shard>),
+    /// A consumer's ARN. It is ACTIVE.
+    Consumer(Arc<str>),
+    /// There is no consumer to subscribe with, and there will be none.
+    NoConsumer {
+        /// Why.
+        reason: String,
+    },
+    /// The subscription is open, and when it was asked for.
+    Subscribed {
+        /// The time by the wall, for a shard that starts at its newest record.
+        asked: SystemTime,
+    },
+    /// An event of a subscription.
+    Delivered(Delivery),
+    /// The service has ended the subscription, as it does after five minutes.
+    SubscriptionEnded,
 }
 
 /// What one read gave.
@@ -45,6 +81,19 @@ pub struct Page {
     pub records: Vec<KinesisRecord>,
     /// From where to read on; none at the end of the shard.
     pub next: Option<String>,
+    /// How far behind the newest record of the shard it ends.
+    pub behind: Duration,
+    /// The shards that came from this one, at its end.
+    pub children: Vec<Shard>,
+}
+
+/// One event of a subscription.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Records; none now and then, as a sign of life.
+    pub records: Vec<KinesisRecord>,
+    /// Behind which a later subscription goes on; none at the end of the shard.
+    pub continuation: Option<SequenceNumber>,
     /// How far behind the newest record of the shard it ends.
     pub behind: Duration,
     /// The shards that came from this one, at its end.
@@ -83,5 +132,10 @@ pub enum ReadEvent {
         at: Checkpoint,
         /// How many records it held.
         records: usize,
+    },
+    /// There is no consumer to subscribe with: the shard is polled.
+    FellBack {
+        /// Why.
+        reason: String,
     },
 }

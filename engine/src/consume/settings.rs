@@ -9,6 +9,8 @@ use super::GiveUp;
 /// Pace and patience of one shard. The public configuration lives in `shardflow-consumer`.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// How records come.
+    pub retrieval: Retrieval,
     /// Most records of one read. The KCL's `maxRecords`.
     pub read_records: usize,
     /// Time between two reads while there is more to read. A shard answers five reads a second, to all its readers.
@@ -32,6 +34,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            retrieval: Retrieval::Polling,
             read_records: limits::GET_RECORDS_RECORDS,
             read_every: Duration::from_secs(1) / limits::SHARD_READS_PER_SECOND,
             idle_every: Duration::from_secs(1),
@@ -43,4 +46,14 @@ impl Default for Settings {
             timestamp: None,
         }
     }
+}
+
+/// How records come.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Retrieval {
+    /// They are asked for.
+    #[default]
+    Polling,
+    /// They are sent, if there is a consumer to subscribe with, and else they are asked for.
+    FanOut,
 }

@@ -11,6 +11,7 @@ use shardflow_core::{
 use super::*;
 use crate::{Failure, Moment, RequestId};
 
+mod fanout;
 mod fetch;
 mod trouble;
 

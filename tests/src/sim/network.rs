@@ -54,6 +54,7 @@ impl Call {
     /// How long its sender waits.
     pub(super) fn timeout(&self) -> Duration {
         match self {
+            Self::Read(.., ReadRequest::Receive { within, .. }) => *within,
             Self::Put(..) | Self::Read(..) => Duration::from_secs(6),
             // A quarter of the failover time, as the lease keeper's.
             Self::Lease(..) => Duration::from_millis(2_500),

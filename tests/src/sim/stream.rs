@@ -1,26 +1,40 @@
 //! The stream: the state machine of the embedded service, with the simulation's clock.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
-use shardflow_core::{HashKey, HashKeyRange, Invalid, RecordDistribution, SequenceNumber, Shard, ShardId};
-use shardflow_engine::consume::{self, Page, ReadAnswer, ReadRequest};
+use shardflow_core::{
+    HashKey, HashKeyRange, Invalid, LeaseKey, RecordDistribution, SequenceNumber, Shard, ShardId,
+};
+use shardflow_engine::consume::{self, Delivery, Page, ReadAnswer, ReadRequest};
+use shardflow_engine::lease::Tenure;
 use shardflow_engine::produce::{self, Description, Placed, PutEntry};
-use shardflow_engine::{Failure, shards};
+use shardflow_engine::{Failure, RequestId, shards};
 use shardflow_local::Config;
 use shardflow_local::kinesis::{
     ChildShard, CreateStreamRequest, DescribeStreamSummaryRequest, GetRecordsRequest,
     GetShardIteratorRequest, HashKeyRangeDescription, Kinesis, KinesisError, ListShardsRequest,
     MergeShardsRequest, PutRecordsEntry, PutRecordsRequest, PutRecordsResult, RecordDistributionStrategy,
-    ShardDescription, ShardFilter, ShardFilterType, SplitShardRequest, StreamMode, StreamModeDetails,
-    UpdateStreamRecordDistributionStrategyRequest,
+    RegisterStreamConsumerRequest, ShardDescription, ShardFilter, ShardFilterType, SplitShardRequest,
+    StreamMode, StreamModeDetails, SubscribeToShardEvent, SubscribeToShardRequest, SubscriptionId,
+    SubscriptionStep, UpdateStreamRecordDistributionStrategyRequest,
 };
 
 const NAME: &str = "world";
 
 /// One stream.
 #[derive(Debug)]
-pub(super) struct Stream(Kinesis);
+pub(super) struct Stream {
+    kinesis: Kinesis,
+    /// The consumer that all workers subscribe with.
+    consumer: Arc<str>,
+    subscriptions: BTreeMap<Line, SubscriptionId>,
+}
+
+/// A subscription as a worker knows it: which worker, in which of its lives, for which lease, and by which request.
+pub(super) type Line = (usize, u64, LeaseKey, Tenure, RequestId);
 
 /// An entry that the stream has taken.
 #[derive(Debug)]
@@ -47,13 +61,21 @@ impl Stream {
         };
         let long_ago = wall(Duration::ZERO) - Duration::from_secs(60);
         kinesis.create_stream(long_ago, create).expect("a new stream of a few shards");
-        Self(kinesis)
+        let later = long_ago + Duration::from_secs(30);
+        let register = RegisterStreamConsumerRequest {
+            stream: NAME.into(),
+            consumer_name: "workers".into(),
+            ..RegisterStreamConsumerRequest::default()
+        };
+        let registered = kinesis.register_stream_consumer(later, register).expect("a first consumer");
+        let consumer = registered.consumer_arn().into();
+        Self { kinesis, consumer, subscriptions: BTreeMap::new() }
     }
 
     /// What a producer must know of it.
     pub(super) fn describe(&mut self, now: Duration) -> produce::Answer {
         let describe = DescribeStreamSummaryRequest { stream: NAME.into() };
-        match self.0.describe_stream_summary(wall(now), describe) {
+        match self.kinesis.describe_stream_summary(wall(now), describe) {
             Ok(answer) => {
                 let summary = answer.stream_description_summary;
                 let distribution = match summary.record_distribution_strategy {
@@ -73,7 +95,7 @@ impl Stream {
             stream: NAME.into(),
             record_distribution_strategy: strategy,
         };
-        drop(self.0.update_stream_record_distribution_strategy(wall(now), update));
+        drop(self.kinesis.update_stream_record_distribution_strategy(wall(now), update));
     }
 
     /// All shards, open and closed.
@@ -94,7 +116,7 @@ impl Stream {
             shard_filter: Some(ShardFilter { r#type: kind, shard_id: None, timestamp }),
             ..ListShardsRequest::default()
         };
-        let listed = self.0.list_shards(wall(now), list).map_err(failure)?;
+        let listed = self.kinesis.list_shards(wall(now), list).map_err(failure)?;
         listed.shards.into_iter().map(|listed| shard(listed).map_err(unreadable)).collect()
     }
 
@@ -117,7 +139,7 @@ impl Stream {
         let results = if records.is_empty() {
             Vec::new()
         } else {
-            match self.0.put_records(wall(now), PutRecordsRequest { stream: NAME.into(), records }) {
+            match self.kinesis.put_records(wall(now), PutRecordsRequest { stream: NAME.into(), records }) {
                 Ok(answer) => answer.records,
                 Err(error) => return (produce::Answer::Failed(failure(error)), Vec::new()),
             }
@@ -146,19 +168,25 @@ impl Stream {
         (produce::Answer::Put(answers), stored)
     }
 
-    pub(super) fn read(&mut self, now: Duration, me: &ShardId, request: ReadRequest) -> consume::Answer {
+    pub(super) fn read(
+        &mut self,
+        now: Duration,
+        line: Line,
+        me: &ShardId,
+        request: ReadRequest,
+    ) -> consume::Answer {
         let answer = match request {
             ReadRequest::OpenIterator(position) => {
                 let open =
                     GetShardIteratorRequest { stream: NAME.into(), shard_id: me.to_string(), position };
-                let opened = self.0.get_shard_iterator(wall(now), open).map_err(failure);
+                let opened = self.kinesis.get_shard_iterator(wall(now), open).map_err(failure);
                 opened
                     .map(|answer| ReadAnswer::Iterator { iterator: answer.shard_iterator, asked: wall(now) })
             }
             ReadRequest::GetRecords { iterator, limit } => {
                 let limit = u32::try_from(limit).ok();
                 let read = GetRecordsRequest { shard_iterator: iterator, limit };
-                self.0.get_records(wall(now), read).map_err(failure).and_then(|answer| {
+                self.kinesis.get_records(wall(now), read).map_err(failure).and_then(|answer| {
                     let children = answer.child_shards.unwrap_or_default().into_iter().map(child);
                     Ok(ReadAnswer::Page(Page {
                         records: answer.records.into_iter().map(Into::into).collect(),
@@ -168,9 +196,38 @@ impl Stream {
                     }))
                 })
             }
+            ReadRequest::FindConsumer { .. } => Ok(ReadAnswer::Consumer(Arc::clone(&self.consumer))),
+            ReadRequest::Subscribe { consumer, position } => {
+                let subscribe = SubscribeToShardRequest {
+                    consumer_arn: consumer.to_string(),
+                    shard_id: me.to_string(),
+                    starting_position: position,
+                };
+                let opened = self.kinesis.subscribe_to_shard(wall(now), subscribe).map_err(failure);
+                opened.map(|id| {
+                    self.subscriptions.insert(line, id);
+                    ReadAnswer::Subscribed { asked: wall(now) }
+                })
+            }
+            ReadRequest::Receive { .. } => Err(Failure::unknown("Unreadable", "see `receive`")),
             ReadRequest::ListShards => self.list(now, shards::ShardFilter::All).map(ReadAnswer::Shards),
         };
         answer.map_or_else(consume::Answer::Failed, consume::Answer::Read)
+    }
+
+    /// The next event of a subscription, if there is one by now.
+    pub(super) fn receive(&mut self, now: Duration, line: &Line) -> Option<consume::Answer> {
+        let step = match self.subscriptions.get(line) {
+            Some(id) => self.kinesis.next_event(wall(now), *id),
+            None => SubscriptionStep::End,
+        };
+        let answer = match step {
+            SubscriptionStep::Wait { .. } => return None,
+            SubscriptionStep::End => Ok(ReadAnswer::SubscriptionEnded),
+            SubscriptionStep::Failed(error) => Err(failure(error)),
+            SubscriptionStep::Event(event) => delivery(event).map_err(unreadable),
+        };
+        Some(answer.map_or_else(consume::Answer::Failed, consume::Answer::Read))
     }
 
     /// Splits or merges at random. An attempt that the service refuses is none.
@@ -186,7 +243,7 @@ impl Stream {
                 shard_to_split: open[at].id.to_string(),
                 new_starting_hash_key: middle.to_string(),
             };
-            drop(self.0.split_shard(wall(now), split));
+            drop(self.kinesis.split_shard(wall(now), split));
         } else if open.len() > 1 {
             let at = at.min(open.len() - 2);
             let merge = MergeShardsRequest {
@@ -194,12 +251,17 @@ impl Stream {
                 shard_to_merge: open[at].id.to_string(),
                 adjacent_shard_to_merge: open[at + 1].id.to_string(),
             };
-            drop(self.0.merge_shards(wall(now), merge));
+            drop(self.kinesis.merge_shards(wall(now), merge));
         }
     }
 
+    /// Ends all subscriptions as the service does after five minutes.
+    pub(super) fn end_subscriptions(&mut self) {
+        self.kinesis.end_subscriptions();
+    }
+
     pub(super) fn expire_iterators(&mut self) {
-        self.0.expire_iterators();
+        self.kinesis.expire_iterators();
     }
 }
 
@@ -225,6 +287,17 @@ fn shard(listed: ShardDescription) -> Result<Shard, Invalid> {
     shard.starting_sequence_number = Some(number(numbers.starting_sequence_number)?);
     shard.ending_sequence_number = numbers.ending_sequence_number.map(number).transpose()?;
     Ok(shard)
+}
+
+fn delivery(event: SubscribeToShardEvent) -> Result<ReadAnswer, Invalid> {
+    let continuation = event.continuation.map(|number| number.to_string().parse()).transpose()?;
+    let children = event.child_shards.unwrap_or_default().into_iter().map(child);
+    Ok(ReadAnswer::Delivered(Delivery {
+        records: event.records.into_iter().map(Into::into).collect(),
+        continuation,
+        behind: Duration::from_millis(event.millis_behind_latest),
+        children: children.collect::<Result<_, _>>()?,
+    }))
 }
 
 fn child(child: ChildShard) -> Result<Shard, Invalid> {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use shardflow_core::{Checkpoint, LeaseKey, LeaseRow, ShardId, UserRecord, WorkerId};
-use shardflow_engine::consume::{self, Answer, Batch, Checkpoints, Finish, GiveUp, ShardLife, Stop, Then};
+use shardflow_engine::consume::{
+    self, Answer, Batch, Checkpoints, Finish, GiveUp, Retrieval, ShardLife, Stop, Then,
+};
 use shardflow_engine::lease::{self, CheckpointId, Coordinator, LossCause, Tenure};
 use shardflow_engine::{Failure, Moment, RequestId};
 
@@ -39,7 +41,7 @@ struct Alive {
     families: BTreeMap<(LeaseKey, Tenure), RequestId>,
     next_checkpoint: u64,
     stopping: bool,
-    /// How the lives of its shards treat their handlers.
+    /// How its shards are read, and their handlers treated.
     shard: consume::Settings,
     seed: u64,
 }
@@ -482,5 +484,7 @@ fn shard_settings(rng: &mut Rng) -> consume::Settings {
     let then = rng.choice([Then::Skip, Then::DeadLetter, Then::Rest]).expect("there are three");
     let give_up = GiveUp { after: rng.u32(1..4), then };
     let rest = Duration::from_secs(rng.u64(1..60));
-    consume::Settings { give_up: rng.bool().then_some(give_up), rest, ..consume::Settings::default() }
+    let give_up = rng.bool().then_some(give_up);
+    let retrieval = if rng.bool() { Retrieval::FanOut } else { Retrieval::Polling };
+    consume::Settings { give_up, rest, retrieval, ..consume::Settings::default() }
 }

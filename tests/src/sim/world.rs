@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use shardflow_core::{Fate, LeaseKey, ShardId, UserRecord, WorkerId};
+use shardflow_engine::consume::ReadRequest;
 use shardflow_engine::produce::{self, Ordering};
 use shardflow_engine::shards::ShardFilter;
 use shardflow_engine::{Failure, lease};
@@ -16,7 +17,7 @@ use super::liveness;
 use super::network::{Actor, Call, Mail, Reply};
 use super::producer::{self, Producer};
 use super::records::Id;
-use super::stream::{Stored, Stream};
+use super::stream::{Line, Stored, Stream};
 use super::table::{Table, Written};
 use super::worker::{self, Worker};
 
@@ -154,7 +155,10 @@ impl World {
             9 => self.workers[worker].cut = true,
             10 | 11 => self.workers[worker].cut = false,
             12..=14 => self.stream.reshard(now, &mut self.rng, 12),
-            15 => self.stream.expire_iterators(),
+            15 => {
+                self.stream.expire_iterators();
+                self.stream.end_subscriptions();
+            }
             17 if self.may_switch => self.stream.distribute(now, RecordDistributionStrategy::Auto),
             18 if self.may_switch => {
                 self.stream.distribute(now, RecordDistributionStrategy::UserPartitionKey);
@@ -305,7 +309,31 @@ impl World {
     ) -> Result<(), String> {
         let given_up = (sent + call.timeout()).max(self.now);
         let lost = call.given_up();
-        let reply = self.carry_out(name, call)?;
+        let line = |key: &LeaseKey, tenure, id| match from {
+            Actor::Producer(number) | Actor::Worker(number) => (number, life, key.clone(), tenure, id),
+        };
+        let reply = match call {
+            Call::Read(ref key, tenure, id, ReadRequest::Receive { subscription, .. }) => {
+                match self.stream.receive(self.now, &line(key, tenure, subscription)) {
+                    Some(answer) => Reply::Read(key.clone(), tenure, id, answer),
+                    // The service has nothing to say yet.
+                    None => {
+                        let again = self.now + Duration::from_millis(300);
+                        if again < given_up {
+                            self.post(again, Mail::Arrives { from, life, name, sent, call });
+                        } else {
+                            self.post(given_up, Mail::Answered { to: from, life, reply: lost });
+                        }
+                        return Ok(());
+                    }
+                }
+            }
+            Call::Read(ref key, tenure, id, _) => {
+                let line = line(key, tenure, id);
+                self.carry_out(name, Some(line), call)?
+            }
+            Call::Put(..) | Call::Lease(..) => self.carry_out(name, None, call)?,
+        };
         let sluggish = matches!(from, Actor::Worker(number) if self.workers[number].sluggish);
         let way = if sluggish { dragging(&mut self.rng) } else { latency(&mut self.rng, self.faults.late) };
         let back = self.now + way;
@@ -315,7 +343,7 @@ impl World {
         Ok(())
     }
 
-    fn carry_out(&mut self, name: Option<WorkerId>, call: Call) -> Result<Reply, String> {
+    fn carry_out(&mut self, name: Option<WorkerId>, line: Option<Line>, call: Call) -> Result<Reply, String> {
         if happens(&mut self.rng, self.faults.refused) {
             let failure = match self.rng.u8(..3) {
                 0 => Failure::unknown("InternalFailure", "by the script"),
@@ -354,7 +382,8 @@ impl World {
             }
             Call::Read(key, tenure, id, request) => {
                 let shard: ShardId = key.as_str().parse().map_err(|error| format!("{error}"))?;
-                let answer = self.stream.read(now, &shard, request);
+                let line = line.ok_or("a producer reads a shard")?;
+                let answer = self.stream.read(now, line, &shard, request);
                 Reply::Read(key, tenure, id, answer)
             }
         })
