@@ -21,6 +21,12 @@ impl Batch {
         self.0.behind
     }
 
+    /// Where to go on behind it: everything up to its last record is done.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.last().checkpoint()
+    }
+
     /// Its last record.
     pub(crate) fn last(&self) -> &UserRecord {
         self.0.records.last().expect("a batch holds at least one record")

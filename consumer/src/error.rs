@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use shardflow_core::Checkpoint;
+use shardflow_core::{Checkpoint, SequenceNumber, Shard};
 
 use crate::ConfigKey;
 
@@ -66,6 +66,49 @@ pub enum RunError {
         /// Which part.
         what: String,
     },
+}
+
+/// A shard cannot be read any further, or the shards of a stream cannot be listed.
+///
+/// What passes by itself (throttling, lost connections, expired iterators) is no error but a wait.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The service does not let us, and will not until somebody changes something: access denied, no credentials, a
+    /// disabled key. A new reader goes on from the last position.
+    #[error("refused with {code}: {message}")]
+    Refused {
+        /// The service's code.
+        code: String,
+        /// The service's words.
+        message: String,
+    },
+    /// There is no such stream.
+    #[error("there is no such stream")]
+    StreamMissing,
+    /// The position is not one of this stream: it was deleted and created again under the same name, most likely. What it
+    /// holds now begins at [`ShardPosition::TrimHorizon`](crate::ShardPosition::TrimHorizon).
+    #[error("sequence number {sequence_number} is not one of this stream")]
+    ForeignPosition {
+        /// The position.
+        sequence_number: SequenceNumber,
+    },
+    /// The shard is not there any more: its records were kept for no longer than the stream's retention. Those that were
+    /// not read are lost. Go on with its children.
+    #[error("the shard has left retention")]
+    LeftRetention {
+        /// The shards that came from it, as far as they are still there.
+        children: Vec<Shard>,
+    },
+    /// A reader was polled outside of a tokio runtime.
+    #[error("a reader needs a tokio runtime: {reason}")]
+    NoRuntime {
+        /// What is missing.
+        reason: String,
+    },
+    /// The reader's task has ended unexpectedly. This is a defect of the library.
+    #[error("the reader has ended unexpectedly")]
+    Failed,
 }
 
 /// A setting cannot have that value.

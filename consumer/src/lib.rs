@@ -2,7 +2,7 @@
 //!
 //! Workers share the shards of a stream by leases in a DynamoDB table. Each shard is processed by one worker at a time, in
 //! order, parents before children; how far it has come is checkpointed in its lease, and goes on from there when the lease
-//! moves. Aggregates of the KPL are taken apart.
+//! moves. Aggregates of the KPL are taken apart. Records are asked for, or sent by enhanced fan-out: see [`Retrieval`].
 //!
 //! ```no_run
 //! use shardflow_consumer::{Batch, Checkpointer, Config, Consumer, DynamoDbLeases, RecordProcessor, ShardInfo};
@@ -40,7 +40,10 @@
 //! **What it costs.** A task a shard, up to two batches of it in memory (each at most 10 MiB as the service counts), and a
 //! thread that keeps the leases, so that neither a slow handler nor a blocked runtime can cost one.
 //!
-//! **What it will not do yet.** It reads one stream, by polling. It elects no leader and writes no worker metrics, so its
+//! **Without leases** a [`ShardReader`] reads one shard from a position that its caller keeps, for stream engines with
+//! checkpoints of their own; [`list_shards`] tells which shards there are.
+//!
+//! **What it will not do yet.** A consumer reads one stream. It elects no leader and writes no worker metrics, so its
 //! workers must not share a table with workers of the KCL.
 #![forbid(unsafe_code)]
 
@@ -59,8 +62,10 @@ mod fan_out;
 mod host;
 mod lease_keeper;
 mod leases;
+mod list_shards;
 mod memory;
 mod processor;
+mod reader;
 mod reads;
 mod retrieval;
 mod shard_runner;
@@ -74,16 +79,18 @@ pub use checkpointer::{Checkpointer, PreparedCheckpoint};
 pub use config::{Config, ConfigKey, LeaseThread, Strays};
 pub use consumer::Consumer;
 pub use dynamodb::{CreateTable, DynamoDbLeases, TableName};
-pub use error::{CheckpointError, ConfigError, RunError};
+pub use error::{CheckpointError, ConfigError, ReadError, RunError};
 pub use error_policy::{DeadLetter, ErrorPolicy};
 pub use leases::{Leases, RewindError};
+pub use list_shards::list_shards;
 pub use memory::MemoryLeases;
 pub use processor::{RecordProcessor, ShardInfo, Stop};
+pub use reader::{FromShard, ReadFrom, ShardReader};
 pub use retrieval::{FanOutConsumer, Retrieval};
 pub use shardflow_core::{
-    Checkpoint, ClientVersion, ConsumerArn, ConsumerName, InitialPosition, Invalid, LeaderLock, LeaseChange,
-    LeaseKey, LeaseRow, LockChange, Member, PendingCheckpoint, SequenceNumber, ShardId, Stream,
-    StreamIdentifier, Throughput, UnknownKey, UserRecord, Utilisation, View, WorkerId,
+    Checkpoint, ClientVersion, ConsumerArn, ConsumerName, HashKeyRange, InitialPosition, Invalid, LeaderLock,
+    LeaseChange, LeaseKey, LeaseRow, LockChange, Member, PendingCheckpoint, SequenceNumber, Shard, ShardId,
+    ShardPosition, Stream, StreamIdentifier, Throughput, UnknownKey, UserRecord, Utilisation, View, WorkerId,
 };
 pub use sharing::{Balance, WorkerMetrics};
 pub use store::{LeaseStore, StoreError};

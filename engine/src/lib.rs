@@ -8,7 +8,8 @@
 //! # The contract
 //!
 //! The machines are [`produce::Pipeline`] for one stream that is written, [`lease::Coordinator`] for the leases of one
-//! worker, and [`consume::ShardLife`] for one shard that is read. All have the same four kinds of methods:
+//! worker, [`consume::ShardLife`] for one shard that is read under a lease and [`consume::Cursor`] for one that is read
+//! without. All have the same four kinds of methods:
 //!
 //! - *what happened*: `handle_timeout`, `handle_answer`;
 //! - *what the application wants*: `put`, `flush`, `checkpoint`, `stop`, …;

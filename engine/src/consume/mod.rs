@@ -14,6 +14,7 @@
 //! more no new batch is begun.
 
 mod checkpoints;
+mod cursor;
 mod fanout;
 mod fetch;
 mod place;
@@ -28,6 +29,7 @@ mod trouble;
 mod work;
 
 pub use checkpoints::{Admission, Checkpoints, OutOfRange};
+pub use cursor::{Cursor, Outcome, Stuck};
 pub use place::Start;
 pub use read::{Delivery, Page, ReadAnswer, ReadEvent, ReadRequest};
 pub use registration::{Found, Registration, RegistrationAnswer, RegistrationRequest, RegistrationStep};
