@@ -74,7 +74,8 @@ impl ConsumerFinder {
             let reason = "the application has no name that a consumer can have".to_owned();
             return Ok(ReadAnswer::NoConsumer { reason });
         }
-        let found = bounded(SEARCH, async {
+        // Boxed, since it is large and rare: every read has room for what the largest one needs.
+        let search = Box::pin(async {
             let mut known = self.known.lock().await;
             match &known.found {
                 Some((found @ Found::Consumer(arn), _)) if Some(arn) != gone.as_ref() => {
@@ -87,7 +88,7 @@ impl ConsumerFinder {
             known.found = Some((found.clone(), Instant::now()));
             Ok(found)
         });
-        Ok(match found.await? {
+        Ok(match bounded(SEARCH, search).await? {
             Found::Consumer(arn) => ReadAnswer::Consumer(arn),
             Found::None { reason } => ReadAnswer::NoConsumer { reason },
         })
@@ -97,7 +98,7 @@ impl ConsumerFinder {
         let arn_known = stream_arn.is_some() || matches!(self.consumer, FanOutConsumer::Arn(_));
         let mut way = Registration::new(arn_known, self.register, seed());
         loop {
-            match way.next() {
+            match way.poll_step() {
                 RegistrationStep::Ask(request) => {
                     way.answered(bounded(self.timeout, self.ask(request, stream_arn)).await);
                 }

@@ -85,7 +85,7 @@ impl Registration {
     }
 
     /// What is to be done next.
-    pub fn next(&mut self) -> RegistrationStep {
+    pub fn poll_step(&mut self) -> RegistrationStep {
         match &self.step {
             Step::Ask(request) => RegistrationStep::Ask(*request),
             Step::WaitAndAsk(request) => {
@@ -178,7 +178,7 @@ mod tests {
         let mut asked = Vec::new();
         let mut waited = Duration::ZERO;
         loop {
-            match way.next() {
+            match way.poll_step() {
                 RegistrationStep::Ask(request) => {
                     asked.push(request);
                     way.answered(answers[(asked.len() - 1).min(answers.len() - 1)].clone());
