@@ -41,7 +41,7 @@
 //! thread that keeps the leases, so that neither a slow handler nor a blocked runtime can cost one.
 //!
 //! **Without leases** a [`ShardReader`] reads one shard from a position that its caller keeps, for stream engines with
-//! checkpoints of their own; [`list_shards`] tells which shards there are.
+//! checkpoints of their own; [`list_shards()`] tells which shards there are.
 //!
 //! **What it will not do yet.** A consumer reads one stream. It elects no leader and writes no worker metrics, so its
 //! workers must not share a table with workers of the KCL.
