@@ -28,6 +28,7 @@ pub struct Config {
     pub(crate) lease: lease::Settings,
     pub(crate) shard: consume::Settings,
     pub(crate) on_error: ErrorPolicy,
+    pub(crate) max_buffered_bytes: usize,
     pub(crate) worker_id: Option<WorkerId>,
     pub(crate) worker_metrics: WorkerMetrics,
     pub(crate) lease_thread: LeaseThread,
@@ -42,6 +43,7 @@ impl Default for Config {
             lease: lease::Settings::default(),
             shard: consume::Settings::default(),
             on_error: ErrorPolicy::default(),
+            max_buffered_bytes: 64 << 20,
             worker_id: None,
             worker_metrics: WorkerMetrics::default(),
             lease_thread: LeaseThread::default(),
@@ -132,6 +134,30 @@ impl Config {
     #[must_use]
     pub fn max_records(mut self, count: usize) -> Self {
         self.shard.read_records = count.clamp(1, limits::GET_RECORDS_RECORDS);
+        self
+    }
+
+    /// Memory for records that were read and are not processed yet, of all shards of the worker together: 64 MiB by default.
+    ///
+    /// Records count as they lie in memory, taken out of their aggregates: data, partition key, and some 150 bytes each. A
+    /// shard waits for room before it reads. What it will need is an estimate by its last reads; a page that brings more is
+    /// kept, and the next read waits longer. A batch that its handler fails at keeps its room. A subscription of enhanced
+    /// fan-out has room while it waits for its next event, 64 KiB at least. Less of it than 10 MiB is passed by a single
+    /// read; more of it keeps handlers of many shards busy while others read.
+    #[must_use]
+    pub fn max_buffered_bytes(mut self, bytes: usize) -> Self {
+        self.max_buffered_bytes = bytes;
+        self
+    }
+
+    /// Most batches of a shard that are read before its handler gets to them: at least 1. Default 4.
+    ///
+    /// More of it keeps a handler busy whose batches take unevenly long; what was read is read again when the lease moves.
+    /// However many there are, a shard that has one takes no more than its share of [`Config::max_buffered_bytes`]. The
+    /// KCL's `maxPendingProcessRecordsInput`; its 0 counts as 1 here.
+    #[must_use]
+    pub fn read_ahead(mut self, batches: usize) -> Self {
+        self.shard.read_ahead = batches.max(1);
         self
     }
 
@@ -234,6 +260,8 @@ impl Config {
             ConfigKey::LogWarningForTaskAfterMillis => millis(1..=u64::MAX).map(|time| self.warn_after(time)),
             ConfigKey::MaxLeasesForWorker => number(text, 1..=u64::MAX)
                 .map(|count| self.max_leases(usize::try_from(count).unwrap_or(usize::MAX))),
+            ConfigKey::MaxPendingProcessRecordsInput => number(text, 0..=u64::MAX)
+                .map(|count| self.read_ahead(usize::try_from(count).unwrap_or(usize::MAX))),
             ConfigKey::MaxRecords => number(text, 1..=10_000)
                 .map(|count| self.max_records(usize::try_from(count).unwrap_or(usize::MAX))),
             ConfigKey::WorkerIdentifier => text.parse().map_err(Into::into).map(|id| self.worker_id(id)),
@@ -290,6 +318,8 @@ pub enum ConfigKey {
     LogWarningForTaskAfterMillis,
     /// `maxLeasesForWorker`: at least 1.
     MaxLeasesForWorker,
+    /// `maxPendingProcessRecordsInput`: any number.
+    MaxPendingProcessRecordsInput,
     /// `maxRecords`: 1 to 10000.
     MaxRecords,
     /// `workerIdentifier`.
@@ -297,12 +327,13 @@ pub enum ConfigKey {
 }
 
 impl ConfigKey {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::FailoverTimeMillis,
         Self::IdleTimeBetweenReadsInMillis,
         Self::InitialPositionInStream,
         Self::LogWarningForTaskAfterMillis,
         Self::MaxLeasesForWorker,
+        Self::MaxPendingProcessRecordsInput,
         Self::MaxRecords,
         Self::WorkerIdentifier,
     ];
@@ -316,6 +347,7 @@ impl ConfigKey {
             Self::InitialPositionInStream => "initialPositionInStream",
             Self::LogWarningForTaskAfterMillis => "logWarningForTaskAfterMillis",
             Self::MaxLeasesForWorker => "maxLeasesForWorker",
+            Self::MaxPendingProcessRecordsInput => "maxPendingProcessRecordsInput",
             Self::MaxRecords => "maxRecords",
             Self::WorkerIdentifier => "workerIdentifier",
         }
@@ -358,6 +390,7 @@ mod tests {
             Some(Duration::from_millis(9))
         );
         assert_eq!(set("maxLeasesForWorker", "3").unwrap().lease.max_leases, 3);
+        assert_eq!(set("maxPendingProcessRecordsInput", "2").unwrap().shard.read_ahead, 2);
         assert_eq!(set("maxRecords", "100").unwrap().shard.read_records, 100);
         assert_eq!(set("workerIdentifier", "w").unwrap().worker_id.unwrap().as_str(), "w");
         for key in ConfigKey::ALL {

@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::host::Host;
 use crate::lease_keeper::LeaseKeeper;
+use crate::room::Room;
 use crate::supervisor::{Shards, Stopping, Supervisor};
 use crate::{Config, LeaseStore, LeaseThread, RecordProcessor, RunError, ShardInfo, Worker, WorkerMetrics};
 
@@ -56,6 +57,7 @@ impl Consumer {
             lease,
             shard,
             on_error,
+            max_buffered_bytes,
             worker_id,
             worker_metrics,
             lease_thread,
@@ -88,6 +90,7 @@ impl Consumer {
             client,
             settings: shard,
             sink: on_error.sink,
+            room: Room::new(max_buffered_bytes),
             clock,
             factory: move |shard: &ShardInfo| factory(shard),
             keeper,

@@ -37,8 +37,8 @@
 //! is skipped, unless [`Config::on_error`] says so. [`CheckpointError`] tells a handler that its lease has gone. [`RunError`] ends a worker that cannot start.
 //! Delivery is at least once: after a crash a shard goes on from its last checkpoint.
 //!
-//! **What it costs.** A task a shard, up to two batches of it in memory (each at most 10 MiB as the service counts), and a
-//! thread that keeps the leases, so that neither a slow handler nor a blocked runtime can cost one.
+//! **What it costs.** A task a shard, memory for records that are not processed yet up to [`Config::max_buffered_bytes`] for all
+//! of them, and a thread that keeps the leases, so that neither a slow handler nor a blocked runtime can cost one.
 //!
 //! **Without leases** a [`ShardReader`] reads one shard from a position that its caller keeps, for stream engines with
 //! checkpoints of their own; [`list_shards()`] tells which shards there are.
@@ -68,6 +68,7 @@ mod processor;
 mod reader;
 mod reads;
 mod retrieval;
+mod room;
 mod shard_runner;
 mod sharing;
 mod store;

@@ -22,7 +22,7 @@ pub trait RecordProcessor: Send + 'static {
     ///
     /// An error repeats the call with the same batch, after 100 ms at first and up to 30 s later, unless
     /// [`Config::on_error`](crate::Config::on_error) says otherwise. A panic counts as an error, after which the shard gets
-    /// a new processor, from the last checkpoint on. While a call runs, one batch more is read at most.
+    /// a new processor, from the last checkpoint on. While a call runs, a few batches are read ahead.
     fn process(
         &mut self,
         batch: &Batch,

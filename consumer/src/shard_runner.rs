@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::error_policy::Sink;
 use crate::lease_keeper::Command;
 use crate::reads::{self, Reads};
+use crate::room::ShardRoom;
 use crate::{Batch, Checkpointer, DeadLetter, RecordProcessor, ShardInfo};
 
 /// What the supervisor says to a running shard; the newest counts.
@@ -36,6 +37,7 @@ pub(crate) struct ShardRunner<F> {
     pub(crate) tenure: Tenure,
     pub(crate) settings: Settings,
     pub(crate) sink: Option<Sink>,
+    pub(crate) room: ShardRoom,
     pub(crate) client: Client,
     pub(crate) keeper: mpsc::Sender<Command>,
     pub(crate) orders: watch::Receiver<Orders>,
@@ -99,6 +101,7 @@ where
             if let Some(finish) = self.drain() {
                 return finish;
             }
+            self.runner.room.hold(&self.life);
             let deadline = self.life.poll_timeout().map(|at| self.runner.clock.instant(at));
             // Orders first: a lost lease must stop the next batch. All arms are cancel safe.
             tokio::select! {
@@ -198,6 +201,16 @@ where
                 self.tasks.spawn(async move {
                     let answer = read.await.map_or_else(Answer::Failed, Answer::Read);
                     Done { id, answer, processor: None }
+                })
+            }
+            Request::Room { bytes } => {
+                // What was processed a moment ago makes room first.
+                self.runner.room.hold(&self.life);
+                let granted = self.runner.room.ask(bytes);
+                self.tasks.spawn(async move {
+                    // One that is not granted was asked for anew, under another id.
+                    let _granted = granted.await.is_ok();
+                    Done { id, answer: Answer::Done, processor: None }
                 })
             }
             Request::Initialize => self.call(id, Call::Initialize),

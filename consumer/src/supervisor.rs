@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::error_policy::Sink;
 use crate::lease_keeper::{Command, Told};
+use crate::room::Room;
 use crate::shard_runner::{Orders, ShardRunner};
 use crate::{RecordProcessor, RunError, ShardInfo};
 
@@ -29,6 +30,7 @@ pub(crate) struct Supervisor<F> {
     pub(crate) client: Client,
     pub(crate) settings: Settings,
     pub(crate) sink: Option<Sink>,
+    pub(crate) room: Room,
     pub(crate) clock: Clock,
     pub(crate) factory: F,
     pub(crate) keeper: mpsc::Sender<Command>,
@@ -150,15 +152,16 @@ where
         let (orders, receiver) = watch::channel(Orders { until, stop: None });
         let key = row.key.clone();
         let runner = ShardRunner {
-            row: *row,
             tenure,
             settings: self.settings.clone(),
             sink: self.sink.clone(),
+            room: self.room.enter(row.shard_id.clone()),
             client: self.client.clone(),
             keeper: self.keeper.clone(),
             orders: receiver,
             clock: self.clock,
             factory: self.factory.clone(),
+            row: *row,
         };
         let task = self.shards.tasks.spawn(runner.run());
         self.shards.ids.insert(task.id(), key.clone());

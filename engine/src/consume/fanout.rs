@@ -88,21 +88,36 @@ impl FanOut {
 
     /// When it wants to ask.
     pub(super) fn due(&self) -> Option<Moment> {
+        let event = match self {
+            Self::Open(Subscription { event: Event::Wanted { since }, .. }) => Some(*since),
+            Self::Open(_)
+            | Self::Find { .. }
+            | Self::Finding { .. }
+            | Self::Subscribe { .. }
+            | Self::Subscribing { .. } => None,
+        };
+        event.into_iter().chain(self.due_without_records()).min()
+    }
+
+    /// When it wants to ask for something other than records.
+    pub(super) fn due_without_records(&self) -> Option<Moment> {
         match self {
-            Self::Find { at, .. } | Self::Subscribe { at, .. } => Some(*at),
-            Self::Finding { .. } | Self::Subscribing { .. } => None,
-            Self::Open(Subscription { event, renewal, .. }) => {
-                let event = match event {
-                    Event::Wanted { since } => Some(*since),
-                    Event::Awaited { .. } => None,
-                };
-                let renewal = match renewal {
-                    Renewal::Due { at } => Some(*at),
-                    Renewal::Asked { .. } => None,
-                };
-                event.into_iter().chain(renewal).min()
-            }
+            Self::Find { at, .. }
+            | Self::Subscribe { at, .. }
+            | Self::Open(Subscription { renewal: Renewal::Due { at }, .. }) => Some(*at),
+            Self::Finding { .. } | Self::Subscribing { .. } | Self::Open(_) => None,
         }
+    }
+
+    /// Whether what it asks for next brings records.
+    pub(super) fn wants_records(&self, now: Moment) -> bool {
+        matches!(self, Self::Open(Subscription { event: Event::Wanted { .. }, .. }))
+            && self.due_without_records().is_none_or(|at| at > now)
+    }
+
+    /// Whether records are on their way.
+    pub(super) fn is_reading(&self) -> bool {
+        matches!(self, Self::Open(Subscription { event: Event::Awaited { .. }, .. }))
     }
 
     /// Asks what is to be asked next.

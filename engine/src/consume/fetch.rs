@@ -180,6 +180,33 @@ impl Fetch {
         }
     }
 
+    /// When it wants to ask for something that needs no room.
+    pub(super) fn due_without_records(&self) -> Option<Moment> {
+        match (&self.step, &self.way) {
+            (Step::Reading, Way::Polling(polling)) => polling.due_without_records(),
+            (Step::Reading, Way::FanOut(fan_out)) => fan_out.due_without_records(),
+            (Step::AskShards { .. } | Step::AskingShards { .. } | Step::Ended { .. }, _) => self.due(),
+        }
+    }
+
+    /// Whether what it asks for next brings records.
+    pub(super) fn wants_records(&self, now: Moment) -> bool {
+        match (&self.step, &self.way) {
+            (Step::Reading, Way::Polling(polling)) => polling.wants_records(now),
+            (Step::Reading, Way::FanOut(fan_out)) => fan_out.wants_records(now),
+            (Step::AskShards { .. } | Step::AskingShards { .. } | Step::Ended { .. }, _) => false,
+        }
+    }
+
+    /// Whether records are on their way.
+    pub(super) fn is_reading(&self) -> bool {
+        match (&self.step, &self.way) {
+            (Step::Reading, Way::Polling(polling)) => polling.is_reading(),
+            (Step::Reading, Way::FanOut(fan_out)) => fan_out.is_reading(),
+            (Step::AskShards { .. } | Step::AskingShards { .. } | Step::Ended { .. }, _) => false,
+        }
+    }
+
     /// The shard's children, once it has been read to its end.
     pub(super) fn end(&self) -> Option<&[Shard]> {
         match &self.step {

@@ -3,7 +3,7 @@
 //! ```text
 //!  reading   open iterator ─► read ─► read ─► … ─► end of shard (children known)
 //!                              │       │
-//!                              ▼       ▼  one batch ahead
+//!                              ▼       ▼  a few batches ahead, as far as there is room
 //!  working   initialize ─► process ─► process ─► … ─► enter children ─► stopping(shard end) ─► SHARD_END ─► finished
 //!                             ▲ │ failed: again, later; or by the policy halves of it, dead letter, skip, rest
 //!                             └─┘                └──► stopping(handoff, shutdown, lease lost) ─► finished
@@ -13,6 +13,7 @@
 //! until it succeeds, or the policy decides, so nothing behind a record that failed is processed before it. Once the lease is not believed any
 //! more no new batch is begun.
 
+mod budget;
 mod checkpoints;
 mod cursor;
 mod fanout;
@@ -21,6 +22,7 @@ mod place;
 mod polling;
 mod read;
 mod registration;
+mod room;
 mod settings;
 mod shard_life;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod tests;
 mod trouble;
 mod work;
 
+pub use budget::Budget;
 pub use checkpoints::{Admission, Checkpoints, OutOfRange};
 pub use cursor::{Cursor, Outcome, Stuck};
 pub use place::Start;

@@ -25,6 +25,24 @@ impl Polling {
         }
     }
 
+    /// When it wants to ask for something other than records.
+    pub(super) fn due_without_records(&self) -> Option<Moment> {
+        match self {
+            Self::Open { at } => Some(*at),
+            Self::Opening { .. } | Self::Read { .. } | Self::Reading { .. } => None,
+        }
+    }
+
+    /// Whether what it asks for next brings records.
+    pub(super) fn wants_records(&self, now: Moment) -> bool {
+        matches!(self, Self::Read { at, .. } if *at <= now)
+    }
+
+    /// Whether records are on their way.
+    pub(super) fn is_reading(&self) -> bool {
+        matches!(self, Self::Reading { .. })
+    }
+
     /// Asks what is to be asked next.
     pub(super) fn ask(
         &mut self,

@@ -17,6 +17,8 @@ pub struct Settings {
     pub read_every: Duration,
     /// Time between two reads once all has been read.
     pub idle_every: Duration,
+    /// Most batches that are read before the handler gets to them; at least one. The KCL's `maxPendingProcessRecordsInput`.
+    pub read_ahead: usize,
     /// Whether an aggregate is left out that holds a record of another shard's hash keys, as the KCL does.
     pub drop_stray_aggregates: bool,
     /// Waits after a handler that failed: from the first up to the second.
@@ -38,6 +40,7 @@ impl Default for Settings {
             read_records: limits::GET_RECORDS_RECORDS,
             read_every: Duration::from_secs(1) / limits::SHARD_READS_PER_SECOND,
             idle_every: Duration::from_secs(1),
+            read_ahead: 4,
             drop_stray_aggregates: false,
             handler_backoff: (Duration::from_millis(100), Duration::from_secs(30)),
             give_up: None,

@@ -8,6 +8,7 @@ use fastrand::Rng;
 use shardflow_core::{Checkpoint, LeaseRow, Shard, UserRecord};
 
 use super::fetch::Fetch;
+use super::room::Room;
 use super::trouble::Trouble;
 use super::work::{Task, Work};
 use super::{ReadAnswer, ReadEvent, ReadRequest, Settings, Start};
@@ -21,6 +22,7 @@ pub struct ShardLife {
     pub(super) settings: Settings,
     pub(super) rng: Rng,
     pub(super) fetch: Fetch,
+    pub(super) room: Room,
     pub(super) work: Work,
     /// Read, and not given to the handler yet.
     pub(super) queue: VecDeque<Batch>,
@@ -50,6 +52,7 @@ impl ShardLife {
         let start = Start::behind(&row.checkpoint, settings.timestamp);
         let mut this = Self {
             fetch: Fetch::new(row.shard_id, row.hash_key_range, start, settings.clone(), rng.fork(), now),
+            room: Room::new(settings.retrieval),
             settings,
             rng,
             work: Work::Due { task: Task::Initialize, at: now },
@@ -97,17 +100,8 @@ impl ShardLife {
             Work::Doing { id: doing, task, .. } if doing == id => self.worked(now, task, answer),
             work => {
                 self.work = work;
-                let answer = match answer {
-                    Answer::Read(answer) => Ok(answer),
-                    Answer::Failed(failure) => Err(failure),
-                    // It is no answer to anything that reading asks for.
-                    Answer::Done | Answer::Fresh { .. } | Answer::Panicked(_) => {
-                        Err(Failure::unknown("Unreadable", "an answer of another kind"))
-                    }
-                };
-                let batch = self.fetch.answered(now, id, answer);
-                if let Some(batch) = batch.and_then(|batch| self.undecided(batch)) {
-                    self.queue.push_back(batch);
+                if !self.room.granted(id) {
+                    self.read(now, id, answer);
                 }
             }
         }
@@ -134,7 +128,11 @@ impl ShardLife {
             Work::Doing { warn_at, .. } => *warn_at,
             Work::Idle | Work::Done => None,
         };
-        let fetch = self.may_fetch().then(|| self.fetch.due()).flatten();
+        let fetch = match self.may_fetch() {
+            true if self.room.is_asked() => self.fetch.due_without_records(),
+            true => self.fetch.due(),
+            false => None,
+        };
         [work, fetch].into_iter().flatten().min()
     }
 
@@ -148,18 +146,51 @@ impl ShardLife {
 
     // Reading.
 
+    fn read(&mut self, now: Moment, id: RequestId, answer: Answer) {
+        let caught_up = match &answer {
+            Answer::Read(ReadAnswer::Page(page)) => Some(page.behind.is_zero()),
+            Answer::Read(ReadAnswer::Delivered(delivery)) => Some(delivery.behind.is_zero()),
+            _ => None,
+        };
+        let answer = match answer {
+            Answer::Read(answer) => Ok(answer),
+            Answer::Failed(failure) => Err(failure),
+            // It is no answer to anything that reading asks for.
+            Answer::Done | Answer::Fresh { .. } | Answer::Panicked(_) => {
+                Err(Failure::unknown("Unreadable", "an answer of another kind"))
+            }
+        };
+        let was_reading = self.fetch.is_reading();
+        let batch = self.fetch.answered(now, id, answer);
+        if was_reading && !self.fetch.is_reading() {
+            let bytes = batch.as_ref().map_or(0, Batch::bytes);
+            self.settle_room(caught_up.map(|caught_up| (bytes, caught_up)));
+        }
+        // What a fresh handler is to get is read for it.
+        if !self.rests() {
+            let open = batch.and_then(|batch| self.undecided(batch));
+            self.queue.extend(open);
+        }
+    }
+
     fn advance_fetch(&mut self, now: Moment) {
-        while let Some((id, request)) =
-            self.may_fetch().then(|| self.fetch.advance(now, &mut self.ids)).flatten()
-        {
+        while self.may_fetch() {
+            if self.fetch.wants_records(now) && !self.room.is_granted() {
+                self.ask_for_room();
+                break;
+            }
+            let Some((id, request)) = self.fetch.advance(now, &mut self.ids) else { break };
             self.requests.push_back((id, Request::Read(request)));
         }
         self.events.extend(self.fetch.take_events().into_iter().map(Event::Read));
     }
 
-    /// One batch ahead, and nothing more once the shard is to be given up.
+    /// A few batches ahead, and nothing more once the shard is to be given up.
     fn may_fetch(&self) -> bool {
-        self.queue.is_empty() && self.stop.is_none() && !self.is_finished() && !self.rests()
+        self.queue.len() < self.settings.read_ahead.max(1)
+            && self.stop.is_none()
+            && !self.is_finished()
+            && !self.rests()
     }
 }
 
@@ -207,6 +238,11 @@ impl Batch {
 pub enum Request {
     /// Something that reading needs.
     Read(ReadRequest),
+    /// Wait for room to read that much into; it is had until the read is answered.
+    Room {
+        /// How much it may be.
+        bytes: usize,
+    },
     /// Tell the handler that it is going to get this shard's records.
     Initialize,
     /// Give the handler a batch.

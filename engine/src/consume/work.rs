@@ -171,6 +171,7 @@ impl ShardLife {
             Answer::Panicked(failure) => self.panicked(now, task, failure),
             Answer::Fresh { checkpoint, passed } => {
                 self.passed = passed;
+                self.settle_room(None);
                 self.fetch.rewind(now, &checkpoint);
                 self.queue.clear();
                 self.initialized = false;

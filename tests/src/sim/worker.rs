@@ -364,6 +364,7 @@ impl Alive {
             Request::Read(request) => {
                 did.push(Did::Called(Call::Read(key.clone(), tenure, id, request)));
             }
+            Request::Room { .. } => self.answer(now, key, tenure, id, Answer::Done),
             Request::Initialize => {
                 let reply = Reply::Read(key.clone(), tenure, id, Answer::Done);
                 did.push(Did::Later(Duration::from_millis(rng.u64(0..20)), reply));

@@ -14,9 +14,9 @@ impl Fan {
     fn at(checkpoint: Checkpoint) -> Talk {
         let row = LeaseRow::new(ShardId::numbered(0), checkpoint);
         let until = Moment::from_start(Duration::from_secs(1_000_000));
-        let settings = Settings { retrieval: Retrieval::FanOut, ..Settings::default() };
+        let settings = Settings { retrieval: Retrieval::FanOut, read_ahead: 1, ..Settings::default() };
         let life = ShardLife::new(row, until, settings, 7, Moment::START);
-        let mut talk = Talk { life, now: Moment::START, asked: Vec::new(), told: Vec::new() };
+        let mut talk = Talk { life, roomy: true, now: Moment::START, asked: Vec::new(), told: Vec::new() };
         talk.drain();
         talk.done();
         talk

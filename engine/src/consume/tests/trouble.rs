@@ -7,6 +7,7 @@ fn with_policy(after: u32, then: Then) -> Talk {
 }
 
 fn with(settings: Settings) -> Talk {
+    let settings = Settings { read_ahead: 1, ..settings };
     let row = LeaseRow::new(ShardId::numbered(0), Checkpoint::TrimHorizon);
     let until = Moment::from_start(Duration::from_secs(1_000_000));
     let mut talk = Talk::reading();
