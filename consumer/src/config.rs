@@ -162,7 +162,8 @@ impl Config {
     }
 
     /// Time between two reads of a shard whose records are all read. Default 1 s. While there is more to read it is 200
-    /// ms, since a shard answers five reads a second to all its readers.
+    /// ms, since a shard answers five reads a second to all its readers. When it refuses reads, since others read it too,
+    /// they become rarer, down to one in ten seconds, and bit by bit as frequent as before.
     ///
     /// Less of it means less delay, more of it leaves more reads to other applications. The KCL's
     /// `idleTimeBetweenReadsInMillis`.

@@ -7,6 +7,7 @@ use fastrand::Rng;
 use shardflow_core::{Checkpoint, HashKeyRange, KinesisRecord, SequenceNumber, Shard, ShardId};
 
 use super::fanout::FanOut;
+use super::pace::Pace;
 use super::place::{Place, Start};
 use super::polling::Polling;
 use super::read::{ReadAnswer, ReadRequest};
@@ -55,6 +56,7 @@ pub(super) struct Reading {
     pub(super) settings: Settings,
     pub(super) rng: Rng,
     pub(super) events: VecDeque<ReadEvent>,
+    pace: Pace,
     backoff: Backoff,
     failures: u32,
 }
@@ -101,6 +103,7 @@ impl Fetch {
             settings,
             rng,
             events: VecDeque::new(),
+            pace: Pace::new(),
             backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(10)),
             failures: 0,
         };
@@ -304,9 +307,19 @@ impl Fetch {
 impl Reading {
     /// Tells that reading has failed once more, and for how long to leave it alone.
     pub(super) fn failed(&mut self, failure: Failure) -> Duration {
-        self.failures += 1;
-        self.events.push_back(ReadEvent::Failed { failure, times: self.failures });
+        self.tell_failed(failure);
         self.backoff.fail(&mut self.rng)
+    }
+
+    /// Tells that a read was refused since there were too many, and for how long to leave the shard alone.
+    pub(super) fn throttled(&mut self, failure: Failure) -> Duration {
+        self.tell_failed(failure);
+        self.pace.throttled(&self.settings, &mut self.rng)
+    }
+
+    /// A read succeeded. Tells how long after it was sent the next one is.
+    pub(super) fn pause(&mut self, caught_up: bool) -> Duration {
+        self.pace.read(caught_up, &self.settings, &mut self.rng)
     }
 
     /// Whether a failure says that the number where reading is to go on is not of this stream, which was deleted and
@@ -317,6 +330,11 @@ impl Reading {
         let foreign = forgotten.is_some();
         self.events.extend(forgotten.map(|number| ReadEvent::ForeignPosition { number }));
         foreign
+    }
+
+    fn tell_failed(&mut self, failure: Failure) {
+        self.failures += 1;
+        self.events.push_back(ReadEvent::Failed { failure, times: self.failures });
     }
 
     fn succeeded(&mut self) {

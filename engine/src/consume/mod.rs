@@ -18,6 +18,7 @@ mod checkpoints;
 mod cursor;
 mod fanout;
 mod fetch;
+mod pace;
 mod place;
 mod polling;
 mod read;

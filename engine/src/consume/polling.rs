@@ -96,11 +96,10 @@ impl Polling {
         }
     }
 
-    fn read(&mut self, now: Moment, sent: Moment, page: Page, reading: &Reading) -> Next {
-        let settings = &reading.settings;
-        let pause = if page.behind.is_zero() { settings.idle_every } else { settings.read_every };
+    fn read(&mut self, now: Moment, sent: Moment, page: Page, reading: &mut Reading) -> Next {
         let end = page.next.is_none().then_some(page.children);
         if let Some(iterator) = page.next {
+            let pause = reading.pause(page.behind.is_zero());
             *self = Self::Read { iterator, at: sent.after(pause).max(now) };
         }
         let read_to = page.records.last().map(|record| record.sequence_number.clone());
@@ -125,9 +124,11 @@ impl Polling {
             *self = Self::Open { at: now };
             return Next::Nothing;
         }
-        let same = matches!(failure.verdict(), Verdict::Retry | Verdict::Throttled);
-        let at = now.after(reading.failed(failure));
-        *self = if same { Self::Read { iterator, at } } else { Self::Open { at } };
+        *self = match failure.verdict() {
+            Verdict::Throttled => Self::Read { iterator, at: now.after(reading.throttled(failure)) },
+            Verdict::Retry => Self::Read { iterator, at: now.after(reading.failed(failure)) },
+            Verdict::Isolate | Verdict::Refuse => Self::Open { at: now.after(reading.failed(failure)) },
+        };
         Next::Nothing
     }
 }
