@@ -1,5 +1,4 @@
 //! Shards that other applications read too.
-#![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
 use std::sync::Mutex;
 use std::time::Duration;
