@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what Shardflow costs beside what it replaces.
 
 mod case;
+mod consumer;
 mod measure;
 mod programs;
 mod report;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use self::case::Case;
+pub(crate) use self::consumer::Consumer;
 use self::measure::{Bench, Window};
 
 /// What is measured.
@@ -23,6 +25,10 @@ pub(crate) enum Subject {
     /// All of them send to a service of ours on this machine that keeps nothing. Costs are CPU time, which other load on
     /// the machine disturbs far less than throughput; still, measure on a quiet one. It takes some ten minutes.
     Producer(Producer),
+    /// The consumer: its CPU time, memory and calls, and how soon shards are read after starts, crashes and deploys
+    ///
+    /// It reads from a service of ours on this machine, and each worker is a process. It takes some eight minutes.
+    Consumer(Consumer),
 }
 
 /// How the producer is measured.
@@ -54,8 +60,11 @@ pub(crate) struct Producer {
 
 /// Measures, and prints what came of it.
 pub(crate) fn run(subject: &Subject) -> ExitCode {
-    let Subject::Producer(arguments) = subject;
-    match producer(arguments) {
+    let measured = match subject {
+        Subject::Producer(arguments) => producer(arguments),
+        Subject::Consumer(arguments) => consumer::run(arguments),
+    };
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             note(&format!("error: {error}"));

@@ -1,0 +1,98 @@
+//! The programs, built.
+
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::run::{cargo, lines, stop, succeeds, target};
+
+/// Everything that is needed to measure.
+#[derive(Debug)]
+pub(super) struct Bench {
+    release: PathBuf,
+    pub(super) runs: usize,
+}
+
+impl Bench {
+    pub(super) fn prepare(runs: usize) -> Result<Self, String> {
+        let packages = ["--package", "shardflow-benches", "--package", "shardflow-local"];
+        if !succeeds(cargo(&["build", "--quiet", "--release", "--bins"]).args(packages)) {
+            return Err("the programs do not build".to_owned());
+        }
+        Ok(Self { release: target().join("release"), runs })
+    }
+
+    pub(super) fn program(&self, name: &str) -> Command {
+        Command::new(self.release.join(name))
+    }
+
+    /// A run of `bench-consumer`.
+    pub(super) fn consumer(&self, words: &[&str]) -> Command {
+        let mut command = self.program("bench-consumer");
+        command.args(words);
+        command
+    }
+
+    /// Runs `bench-consumer` to its end, and gives the JSON object that it prints.
+    pub(super) fn result(&self, words: &[&str]) -> Result<Value, String> {
+        let mut running = Running::start(&mut self.consumer(words))?;
+        let object = lines(&mut running.child).filter(|line| line.starts_with('{')).last();
+        let object = object.ok_or_else(|| format!("{words:?} prints no result"))?;
+        serde_json::from_str(&object).map_err(|error| format!("{error} in {object}"))
+    }
+}
+
+/// A process that we have started, ended when this is dropped.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) child: Child,
+    /// It ends by itself when this does.
+    input: Option<ChildStdin>,
+}
+
+impl Running {
+    pub(super) fn start(command: &mut Command) -> Result<Self, String> {
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = spawned.map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+        let input = child.stdin.take();
+        Ok(Self { child, input })
+    }
+
+    /// Tells it to end by itself.
+    pub(super) fn end(&mut self) {
+        drop(self.input.take());
+    }
+
+    /// Waits until it has ended by itself.
+    pub(super) fn ended(&mut self, within: Duration) -> Result<(), String> {
+        let start = Instant::now();
+        while start.elapsed() < within {
+            match self.child.try_wait() {
+                Ok(Some(status)) if status.success() => return Ok(()),
+                Ok(Some(status)) => return Err(format!("a program ends with {status}")),
+                Ok(None) => std::thread::park_timeout(Duration::from_millis(10)),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Err(format!("a program does not end within {within:?}"))
+    }
+
+    /// Ends it as a crash would.
+    pub(super) fn kill(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+/// The middle one.
+pub(super) fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}
