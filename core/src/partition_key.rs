@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -65,6 +66,15 @@ impl PartitionKey {
         match std::str::from_utf8(&bytes) {
             Ok(_) => Self(bytes.into()),
             Err(_) => Self(Bytes::from(String::from_utf8_lossy(&bytes).into_owned()).into()),
+        }
+    }
+
+    /// [`Self::as_written`], of a part of what was read. Nothing is shared, and so nothing counted, for a key that is short.
+    pub(crate) fn within(bytes: &Bytes, range: Range<usize>) -> Self {
+        let text = &bytes[range.clone()];
+        match Text::short(text) {
+            Some(short) if std::str::from_utf8(text).is_ok() => Self(short),
+            _ => Self::as_written(bytes.slice(range)),
         }
     }
 

@@ -1,7 +1,9 @@
 //! Taking an aggregate apart.
 
+use std::ops::Range;
+
 use bytes::Bytes;
-use shardflow_md5::digest;
+use shardflow_md5::{Digest, digest};
 
 use super::wire::{Broken, Fields, Value};
 use super::{DIGEST, MAGIC};
@@ -23,21 +25,10 @@ pub fn deaggregate(record: KinesisRecord) -> Vec<UserRecord> {
 /// Why it is no aggregate, and the record.
 #[expect(clippy::result_large_err, reason = "the error is what most callers go on with")]
 pub fn try_deaggregate(record: KinesisRecord) -> Result<Vec<UserRecord>, (NotAnAggregate, UserRecord)> {
-    match decode(&record.data) {
+    let mut message = Message::default();
+    match message.verify(&record.data) {
         Err(why) => Err((why, UserRecord::alone(record))),
-        Ok(records) => Ok((0..)
-            .zip(records)
-            .map(|(index, sub)| UserRecord {
-                sequence_number: record.sequence_number.clone(),
-                sub_sequence_number: index,
-                partition_key: Some(sub.partition_key),
-                explicit_hash_key: sub.explicit_hash_key,
-                data: sub.data,
-                approximate_arrival: record.approximate_arrival,
-                aggregated: true,
-                out_of_range: false,
-            })
-            .collect()),
+        Ok(()) => Ok(message.user_records(&record).collect()),
     }
 }
 
@@ -50,35 +41,87 @@ pub fn try_deaggregate(record: KinesisRecord) -> Result<Vec<UserRecord>, (NotAnA
 ///
 /// Why the bytes are to be delivered as they are.
 pub fn decode(data: &Bytes) -> Result<Vec<SubRecord>, NotAnAggregate> {
+    let mut message = Message::default();
+    message.verify(data)?;
+    Ok(message.sub_records(data).collect())
+}
+
+/// The part of an aggregate that its digest is of; nothing if the data is none.
+pub(super) fn covered(data: &[u8]) -> Option<Range<usize>> {
     // The KCL asks for more than the magic and a digest, so an aggregate without a single field is plain data to it.
-    if !data.starts_with(&MAGIC) || data.len() <= MAGIC.len() + DIGEST {
-        return Err(NotAnAggregate::Plain);
+    let is_one = data.starts_with(&MAGIC) && data.len() > MAGIC.len() + DIGEST;
+    is_one.then(|| MAGIC.len()..data.len() - DIGEST)
+}
+
+/// What an aggregate says. Its memory is there for the next one.
+#[derive(Default)]
+pub(super) struct Message {
+    partition_keys: Vec<PartitionKey>,
+    hash_keys: Vec<HashKey>,
+    /// All of them refer to keys that are there.
+    records: Vec<Raw>,
+}
+
+impl Message {
+    /// Reads an aggregate, whose digest is computed here.
+    fn verify(&mut self, data: &Bytes) -> Result<(), NotAnAggregate> {
+        let covered = covered(data).ok_or(NotAnAggregate::Plain)?;
+        self.read(data, digest(&data[covered]))
     }
-    let message = MAGIC.len()..data.len() - DIGEST;
-    if digest(&data[message.clone()]) != data[message.end..] {
-        return Err(NotAnAggregate::WrongDigest);
-    }
-    let mut partition_keys = Vec::new();
-    let mut hash_keys = Vec::new();
-    let mut records = Vec::new();
-    let mut fields = Fields::new(data, message);
-    while let Some((number, value)) = fields.next()? {
-        match (number, value) {
-            (1, Value::Bytes(range)) => partition_keys.push(PartitionKey::as_written(data.slice(range))),
-            (2, Value::Bytes(range)) => hash_keys.push(hash_key(&data[range])?),
-            (3, Value::Bytes(range)) => records.push(Raw::read(Fields::new(data, range))?),
-            // Protobuf treats a known field with another wire type as one that is not known.
-            _ => {}
+
+    /// Reads an aggregate. `digest` is that of the part that is [`covered`]; it is not looked at if the data is none.
+    pub(super) fn read(&mut self, data: &Bytes, digest: Digest) -> Result<(), NotAnAggregate> {
+        let message = covered(data).ok_or(NotAnAggregate::Plain)?;
+        if digest != data[message.end..] {
+            return Err(NotAnAggregate::WrongDigest);
+        }
+        let Self { partition_keys, hash_keys, records } = self;
+        partition_keys.clear();
+        hash_keys.clear();
+        records.clear();
+        let mut fields = Fields::new(data, message);
+        while let Some((number, value)) = fields.next()? {
+            match (number, value) {
+                (1, Value::Bytes(range)) => partition_keys.push(PartitionKey::within(data, range)),
+                (2, Value::Bytes(range)) => hash_keys.push(hash_key(&data[range])?),
+                (3, Value::Bytes(range)) => records.push(Raw::read(Fields::new(data, range))?),
+                // Protobuf treats a known field with another wire type as one that is not known.
+                _ => {}
+            }
+        }
+        let known = |raw: &Raw| {
+            raw.partition_key < partition_keys.len()
+                && raw.hash_key.is_none_or(|index| index < hash_keys.len())
+        };
+        if records.iter().all(known) {
+            Ok(())
+        } else {
+            Err(NotAnAggregate::Malformed("a record refers to a key that is not there"))
         }
     }
-    records
-        .into_iter()
-        .map(|raw| {
-            let partition_key = look_up(&partition_keys, raw.partition_key)?;
-            let explicit_hash_key = raw.hash_key.map(|index| look_up(&hash_keys, index)).transpose()?;
-            Ok(SubRecord { partition_key, explicit_hash_key, data: data.slice(raw.data) })
+
+    /// The records of the aggregate that was read last.
+    fn sub_records(&self, data: &Bytes) -> impl Iterator<Item = SubRecord> {
+        self.records.iter().map(|raw| SubRecord {
+            partition_key: self.partition_keys[raw.partition_key].clone(),
+            explicit_hash_key: raw.hash_key.map(|index| self.hash_keys[index]),
+            data: data.slice(raw.data.clone()),
         })
-        .collect()
+    }
+
+    /// The same with what the Kinesis record adds.
+    pub(super) fn user_records(&self, record: &KinesisRecord) -> impl Iterator<Item = UserRecord> {
+        (0..).zip(self.sub_records(&record.data)).map(|(index, sub)| UserRecord {
+            sequence_number: record.sequence_number.clone(),
+            sub_sequence_number: index,
+            partition_key: Some(sub.partition_key),
+            explicit_hash_key: sub.explicit_hash_key,
+            data: sub.data,
+            approximate_arrival: record.approximate_arrival,
+            aggregated: true,
+            out_of_range: false,
+        })
+    }
 }
 
 fn hash_key(text: &[u8]) -> Result<HashKey, NotAnAggregate> {
@@ -86,25 +129,22 @@ fn hash_key(text: &[u8]) -> Result<HashKey, NotAnAggregate> {
     std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(malformed)
 }
 
-fn look_up<T: Clone>(table: &[T], index: u64) -> Result<T, NotAnAggregate> {
-    let malformed = NotAnAggregate::Malformed("a record refers to a key that is not there");
-    usize::try_from(index).ok().and_then(|index| table.get(index)).cloned().ok_or(malformed)
-}
-
 /// A record as it stands in the message. The tables that it refers to may still follow.
 struct Raw {
-    partition_key: u64,
-    hash_key: Option<u64>,
-    data: std::ops::Range<usize>,
+    partition_key: usize,
+    hash_key: Option<usize>,
+    data: Range<usize>,
 }
 
 impl Raw {
     fn read(mut fields: Fields<'_>) -> Result<Self, NotAnAggregate> {
+        // What no memory holds is in no table.
+        let index = |number| usize::try_from(number).unwrap_or(usize::MAX);
         let (mut partition_key, mut hash_key, mut data) = (None, None, None);
         while let Some((number, value)) = fields.next()? {
             match (number, value) {
-                (1, Value::Varint(index)) => partition_key = Some(index),
-                (2, Value::Varint(index)) => hash_key = Some(index),
+                (1, Value::Varint(number)) => partition_key = Some(index(number)),
+                (2, Value::Varint(number)) => hash_key = Some(index(number)),
                 (3, Value::Bytes(range)) => data = Some(range),
                 _ => {}
             }

@@ -23,10 +23,12 @@
 
 mod decode;
 mod encode;
+mod many;
 mod wire;
 
 pub use decode::{NotAnAggregate, SubRecord, deaggregate, decode, try_deaggregate};
 pub use encode::{AggregateSize, Aggregator, Packed, Parcel};
+pub use many::{deaggregate_all, mark_out_of_range};
 
 /// What an aggregate starts with.
 pub const MAGIC: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];

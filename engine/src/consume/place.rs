@@ -112,39 +112,42 @@ impl Place {
         records: Vec<KinesisRecord>,
         events: &mut VecDeque<ReadEvent>,
     ) -> Vec<UserRecord> {
-        let mut unpacked = Vec::with_capacity(records.len());
-        for record in records {
-            if self.last.as_ref().is_none_or(|last| record.sequence_number > *last) {
-                unpacked.append(&mut self.unpack_one(record, events));
+        let is_new =
+            |record: &KinesisRecord| self.last.as_ref().is_none_or(|last| record.sequence_number > *last);
+        let records = records.into_iter().filter(is_new).collect();
+        let mut unpacked = aggregation::deaggregate_all(records, |why, alone| {
+            if why.is_corrupt() {
+                events.push_back(ReadEvent::CorruptAggregate { at: alone.checkpoint() });
+            }
+        });
+        if let Some(range) = self.range {
+            aggregation::mark_out_of_range(&mut unpacked, range);
+            if self.drop_stray_aggregates {
+                unpacked = without_stray_aggregates(&unpacked, events);
+            }
+        }
+        if let Some(done) = &self.start.done {
+            // Numbers only grow: behind the first record that is new, all are.
+            let new = unpacked.iter().position(|record| record.checkpoint() > *done);
+            unpacked.drain(..new.unwrap_or(unpacked.len()));
+            if !unpacked.is_empty() {
+                self.start.done = None;
             }
         }
         unpacked
     }
+}
 
-    fn unpack_one(&mut self, record: KinesisRecord, events: &mut VecDeque<ReadEvent>) -> Vec<UserRecord> {
-        let mut records = aggregation::try_deaggregate(record).unwrap_or_else(|(why, alone)| {
-            if why.is_corrupt() {
-                events.push_back(ReadEvent::CorruptAggregate { at: alone.checkpoint() });
-            }
-            vec![alone]
-        });
-        if let Some(range) = self.range {
-            for record in records.iter_mut().filter(|record| record.aggregated) {
-                record.out_of_range = record.hash_key().is_some_and(|key| !range.contains(key));
-            }
-            if self.drop_stray_aggregates && records.iter().any(|record| record.out_of_range) {
-                let at = records[0].checkpoint();
-                events.push_back(ReadEvent::AggregateDropped { at, records: records.len() });
-                return Vec::new();
-            }
+/// Leaves out every aggregate that holds a record of another shard's hash keys.
+fn without_stray_aggregates(records: &[UserRecord], events: &mut VecDeque<ReadEvent>) -> Vec<UserRecord> {
+    let mut kept = Vec::with_capacity(records.len());
+    for together in records.chunk_by(|a, b| a.sequence_number == b.sequence_number) {
+        if together.iter().any(|record| record.out_of_range) {
+            let at = together[0].checkpoint();
+            events.push_back(ReadEvent::AggregateDropped { at, records: together.len() });
+        } else {
+            kept.extend_from_slice(together);
         }
-        if let Some(done) = &self.start.done {
-            records.retain(|record| record.checkpoint() > *done);
-            // Numbers only grow: behind the first record that is new, all are.
-            if !records.is_empty() {
-                self.start.done = None;
-            }
-        }
-        records
     }
+    kept
 }
