@@ -20,6 +20,7 @@ use shardflow_sdk::{bounded, classify, kinesis, list_shards, unreadable};
 
 use crate::Retrieval;
 use crate::fan_out::{ConsumerFinder, Events};
+use crate::page::Body;
 
 /// The service, as far as a consumer needs it. Every call ends within the time-out.
 #[derive(Clone, Debug)]
@@ -93,8 +94,16 @@ impl Client {
             .limit(i32::try_from(limit).unwrap_or(i32::MAX));
         // Across accounts the iterator alone does not say whose stream it is.
         let call = call.set_stream_arn(self.stream.arn().map(ToString::to_string));
-        let sent = async { call.send().await.map_err(|error| classify(&error)) };
-        page(bounded(self.timeout, sent).await?).map_err(|error| unreadable(&error))
+        let body = Body::default();
+        let call = call.customize().interceptor(body.clone());
+        let read = async {
+            let answer = call.send().await.map_err(|error| classify(&error))?;
+            match body.read().await {
+                Some(page) => page,
+                None => page(answer).map_err(|error| unreadable(&error)),
+            }
+        };
+        bounded(self.timeout, read).await
     }
 }
 

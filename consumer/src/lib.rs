@@ -64,6 +64,7 @@ mod lease_keeper;
 mod leases;
 mod list_shards;
 mod memory;
+mod page;
 mod processor;
 mod reader;
 mod reads;
