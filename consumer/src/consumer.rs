@@ -69,6 +69,7 @@ impl Consumer {
         let client = Client::new(&self.kinesis, self.stream.clone(), request_timeout)
             .retrieving(&retrieval, self.store.application());
         let clock = Clock::start();
+        let leave_within = lease.failover / 4;
         // Commands are one checkpoint a shard and a little more; what the keeper has to tell waits in its own queue.
         let (keeper, commands) = mpsc::channel(256);
         let (tell, told) = mpsc::channel(256);
@@ -96,6 +97,7 @@ impl Consumer {
             keeper,
             told,
             stopping: stopped,
+            leave_within,
             shards: Shards::default(),
         };
         let task = runtime.spawn(async move {

@@ -78,32 +78,40 @@ pub(crate) struct LeaseKeeper {
 
 impl LeaseKeeper {
     /// Runs until it is shut down and holds nothing any more, or until nobody is left to command it.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let deadline = Instant::now() + self.start_within;
-        if let Err(error) = self.prepare(deadline).await {
+        let store = Arc::clone(&self.store);
+        // Before there are leases, whoever commands wants it to end. Both arms are cancel safe: a table that is half made
+        // is as after a crash.
+        let prepared = tokio::select! {
+            biased;
+            _ends = self.commands.recv() => return,
+            prepared = prepare(&*store, deadline, self.start_within) => prepared,
+        };
+        if let Err(error) = prepared {
             // A supervisor that has gone needs no reason.
             let _told = self.told.send(Told::Unable(error)).await.is_ok();
             return;
         }
         Loop::new(self, deadline).run().await;
     }
+}
 
-    /// Makes the table ready, again and again until the deadline.
-    async fn prepare(&self, deadline: Instant) -> Result<(), RunError> {
-        let mut last = String::from("the lease table did not answer");
-        loop {
-            match tokio::time::timeout_at(deadline, self.store.prepare()).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(StoreError::Refused { code, message })) => {
-                    return Err(RunError::Refused { code, message });
-                }
-                Ok(Err(error)) => {
-                    last = error.to_string();
-                    tracing::warn!(%error, "the lease table is not ready");
-                    sleep_until(deadline.min(Instant::now() + Duration::from_millis(500))).await;
-                }
-                Err(_elapsed) => return Err(RunError::NotStarted { within: self.start_within, last }),
+/// Makes the table ready, again and again until the deadline.
+async fn prepare(store: &dyn LeaseStore, deadline: Instant, within: Duration) -> Result<(), RunError> {
+    let mut last = String::from("the lease table did not answer");
+    loop {
+        match tokio::time::timeout_at(deadline, store.prepare()).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(StoreError::Refused { code, message })) => {
+                return Err(RunError::Refused { code, message });
             }
+            Ok(Err(error)) => {
+                last = error.to_string();
+                tracing::warn!(%error, "the lease table is not ready");
+                sleep_until(deadline.min(Instant::now() + Duration::from_millis(500))).await;
+            }
+            Err(_elapsed) => return Err(RunError::NotStarted { within, last }),
         }
     }
 }

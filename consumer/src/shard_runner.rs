@@ -29,6 +29,8 @@ pub(crate) struct Orders {
     pub(crate) until: Moment,
     /// Whether the shard is to be given up.
     pub(crate) stop: Option<Stop>,
+    /// Whether it is not to wait for its handler then.
+    pub(crate) at_once: bool,
 }
 
 /// What a shard is run with.
@@ -108,7 +110,10 @@ where
                 biased;
                 Ok(()) = self.runner.orders.changed() => {
                     let now = self.now();
-                    let Orders { until, stop } = *self.runner.orders.borrow_and_update();
+                    let Orders { until, stop, at_once } = *self.runner.orders.borrow_and_update();
+                    if at_once {
+                        return self.drop_handler(stop).await;
+                    }
                     self.life.kept(now, until);
                     if let Some(stop) = stop {
                         self.life.stop(now, stop);
@@ -121,6 +126,12 @@ where
                 }
             }
         }
+    }
+
+    /// Ends everything that is under way, and comes back when it has ended: before that the lease must not be left.
+    async fn drop_handler(mut self, stop: Option<Stop>) -> Finish {
+        self.tasks.shutdown().await;
+        if stop == Some(Stop::LeaseLost) { Finish::LeaseLost } else { Finish::Released }
     }
 
     fn now(&self) -> Moment {

@@ -1,6 +1,7 @@
 //! Runs a shard for each lease that the keeper has, and gives leases back when their shards are done.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use shardflow_core::{LeaseKey, LeaseRow};
 use shardflow_engine::Moment;
@@ -8,6 +9,7 @@ use shardflow_engine::consume::{Finish, Settings, Stop};
 use shardflow_engine::lease::{Event, Tenure};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 
 use crate::client::Client;
 use crate::clock::Clock;
@@ -18,10 +20,13 @@ use crate::shard_runner::{Orders, ShardRunner};
 use crate::{RecordProcessor, RunError, ShardInfo};
 
 /// How far a worker is to stop.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Stopping {
     Not,
-    Graceful,
+    Graceful {
+        /// When handlers are not waited for any longer.
+        by: Option<Instant>,
+    },
     Now,
 }
 
@@ -36,6 +41,8 @@ pub(crate) struct Supervisor<F> {
     pub(crate) keeper: mpsc::Sender<Command>,
     pub(crate) told: mpsc::Receiver<Told>,
     pub(crate) stopping: watch::Receiver<Stopping>,
+    /// How long leases may take to be left once handlers are not waited for any longer.
+    pub(crate) leave_within: Duration,
     pub(crate) shards: Shards,
 }
 
@@ -60,6 +67,35 @@ struct Acquired {
     until: Moment,
 }
 
+/// How long a worker that stops waits, and for what.
+#[derive(Clone, Copy)]
+enum Patience {
+    /// For handlers and leases, without end.
+    Endless,
+    /// For both, and until the first half of its time is over for others to notice that leases are offered to them.
+    Offering { until: Instant, by: Instant },
+    /// For both, until then.
+    Until(Instant),
+    /// For leases, until then. Handlers have been dropped.
+    Over(Instant),
+}
+
+impl Patience {
+    fn until(by: Option<Instant>) -> Self {
+        by.map_or(Self::Endless, |by| {
+            let now = Instant::now();
+            Self::Offering { until: now + by.saturating_duration_since(now) / 2, by }
+        })
+    }
+
+    async fn ends(self) {
+        match self {
+            Self::Endless => std::future::pending().await,
+            Self::Offering { until: at, .. } | Self::Until(at) | Self::Over(at) => sleep_until(at).await,
+        }
+    }
+}
+
 impl<F, P> Supervisor<F>
 where
     F: Fn(&ShardInfo) -> P + Clone + Send + Sync + 'static,
@@ -68,6 +104,7 @@ where
     /// Runs until all shards are given up after a stop, or until the worker cannot go on.
     pub(crate) async fn run(mut self) -> Result<(), RunError> {
         let mut stopping = false;
+        let mut patience = Patience::Endless;
         loop {
             // Leases first, since their loss stops work; all arms are cancel safe.
             tokio::select! {
@@ -84,15 +121,45 @@ where
                     let order = *self.stopping.borrow_and_update();
                     match order {
                         Stopping::Not => {}
-                        Stopping::Graceful => {
+                        Stopping::Graceful { by } => {
                             stopping = true;
+                            patience = Patience::until(by);
                             self.stop_all().await;
                         }
                         // Dropping the tasks ends them; the leases run out by themselves.
                         Stopping::Now => return Ok(()),
                     }
                 }
+                () = patience.ends() => match patience {
+                    Patience::Offering { by, .. } => {
+                        patience = Patience::Until(by);
+                        self.let_all_go();
+                    }
+                    Patience::Until(by) => {
+                        patience = Patience::Over(by + self.leave_within);
+                        self.drop_all();
+                    }
+                    Patience::Endless | Patience::Over(_) => {
+                        tracing::warn!("not all leases could be left in time; they run out");
+                        return Ok(());
+                    }
+                },
             }
+        }
+    }
+
+    /// Ends all shards, whether those that are to have them have noticed or not.
+    fn let_all_go(&self) {
+        for running in self.shards.running.values() {
+            running.orders.send_modify(|orders| orders.stop = orders.stop.max(Some(Stop::Shutdown)));
+        }
+    }
+
+    /// Drops the handlers that are still at work. A shard whose handler has really gone is given up like any other.
+    fn drop_all(&self) {
+        for (key, running) in &self.shards.running {
+            tracing::warn!(lease_key = %key, "its handler is not waited for any longer, and is dropped");
+            running.orders.send_modify(|orders| orders.at_once = true);
         }
     }
 
@@ -149,7 +216,7 @@ where
     }
 
     fn start(&mut self, Acquired { row, tenure, until }: Acquired) {
-        let (orders, receiver) = watch::channel(Orders { until, stop: None });
+        let (orders, receiver) = watch::channel(Orders { until, stop: None, at_once: false });
         let key = row.key.clone();
         let runner = ShardRunner {
             tenure,

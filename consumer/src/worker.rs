@@ -2,9 +2,11 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use shardflow_core::WorkerId;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::RunError;
@@ -54,17 +56,33 @@ pub struct Stopper(watch::Sender<Stopping>);
 impl Stopper {
     /// Lets each handler finish its batch and calls its `stopping`, then leaves the leases to others and ends the worker.
     ///
-    /// A second call does not wait any more: see [`Stopper::now`].
+    /// It waits for handlers as long as they take. A second call does not wait any more: see [`Stopper::now`].
     pub fn graceful(&self) {
+        self.stop(None);
+    }
+
+    /// The same, for as long as is given. The handlers that are still at work then are dropped, and their leases left to
+    /// others like the rest; what they have not checkpointed is processed again. What the operating system gives a process
+    /// that it has told to end, less a few seconds, is the right time.
+    ///
+    /// The worker ends no later than a quarter of the failover time after that, whatever its handlers and the lease store do.
+    /// A lease whose handler does not let go of its thread, or that cannot be written, goes to others after the failover
+    /// time. A second call does not wait any more: see [`Stopper::now`].
+    pub fn graceful_within(&self, time: Duration) {
+        // A deadline beyond the end of tokio's time is as good as none.
+        self.stop(Instant::now().checked_add(time));
+    }
+
+    fn stop(&self, by: Option<Instant>) {
         self.0.send_modify(|stopping| {
             *stopping = match stopping {
-                Stopping::Not => Stopping::Graceful,
-                Stopping::Graceful | Stopping::Now => Stopping::Now,
+                Stopping::Not => Stopping::Graceful { by },
+                Stopping::Graceful { .. } | Stopping::Now => Stopping::Now,
             }
         });
     }
 
-    /// Ends the worker without waiting for its handlers. Its leases go to others after the failover time.
+    /// Ends the worker without waiting for its handlers, which are dropped. Its leases go to others after the failover time.
     pub fn now(&self) {
         self.0.send_replace(Stopping::Now);
     }
