@@ -43,8 +43,11 @@
 //! **Without leases** a [`ShardReader`] reads one shard from a position that its caller keeps, for stream engines with
 //! checkpoints of their own; [`list_shards()`] tells which shards there are.
 //!
-//! **What it will not do yet.** A consumer reads one stream. It elects no leader and writes no worker metrics, so its
-//! workers must not share a table with workers of the KCL.
+//! **Beside the KCL for Java.** Workers of both share a lease table, lead each other's fleets, and replace each other one
+//! process at a time: `docs/leases.md` says what to expect.
+//!
+//! **What it will not do yet.** A consumer reads one stream; applications of the KCL that read several have other lease
+//! keys.
 #![forbid(unsafe_code)]
 
 mod batch;
