@@ -162,7 +162,7 @@ impl Coordinator {
         let key = row.key.clone();
         self.seen.note(now, row.clone(), &mut self.rng);
         let held = Held::new(Tenure(self.tenures), row, sent, next);
-        self.held.insert(key.clone(), Held { leaving: self.stopping.is_some(), ..held });
+        self.held.insert(key, Held { leaving: self.stopping.is_some(), ..held });
         self.tell_ready();
         self.leave_ready(now);
     }

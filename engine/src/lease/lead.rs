@@ -11,10 +11,9 @@ use crate::leader::{Decision, Load, by_count, by_utilisation};
 impl Coordinator {
     /// Takes the lock, or says that it is still kept, if it is time to.
     pub(super) fn compete(&mut self, now: Moment) {
-        if self.settings.may_lead && self.admission.is_granted() && self.stopping.is_none() {
-            if let Some(change) = self.lock.due(now, &mut self.rng) {
-                self.send(Pending::Lock { change: change.clone(), sent: now }, Request::Lock(change));
-            }
+        let may = self.settings.may_lead && self.admission.is_granted() && self.stopping.is_none();
+        if may && let Some(change) = self.lock.due(now, &mut self.rng) {
+            self.send(Pending::Lock { change: change.clone(), sent: now }, Request::Lock(change));
         }
         let leads = self.lock.leads(now);
         if leads != self.led {

@@ -139,7 +139,7 @@ impl Coordinator {
         let grace = self.settings.look_every + Self::EAGER;
         let told = |held: &&Held| held.handing_over.is_some() && !held.let_go && !held.leaving;
         let offered = self.held.values().filter(told).filter_map(|held| held.handing_over);
-        self.stopping.and(offered.map(|since| since.after(grace)).min())
+        self.stopping.and_then(|_| offered.map(|since| since.after(grace)).min())
     }
 
     pub(super) fn let_go_in_time(&mut self, now: Moment) {

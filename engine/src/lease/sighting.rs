@@ -63,7 +63,7 @@ impl Sightings {
         let chance = rng.f64();
         let kept = old.filter(same_owners);
         let unmoved = kept.filter(|old| old.row.counter == row.counter);
-        let renewed = kept.filter(|old| old.row.counter < row.counter).and(row.holder().cloned());
+        let renewed = kept.filter(|old| old.row.counter < row.counter).and_then(|_| row.holder().cloned());
         let sighting = match (unmoved, kept, old) {
             (Some(same), _, _) => Sighting { row, ..same.clone() },
             (None, Some(kept), _) => {

@@ -372,7 +372,7 @@ impl World {
             Call::Lease(id, request) => {
                 let name = name.ok_or("a producer wants a lease")?;
                 // Clocks of workers are up to half a minute apart.
-                let skew = u64::from(name.as_str().bytes().nth(1).unwrap_or_default()) % 4 * 10;
+                let skew = u64::from(name.as_str().as_bytes().get(1).copied().unwrap_or_default()) % 4 * 10;
                 let wall = 1_795_000_000 + now.as_secs() + skew;
                 let (answer, written) = self.table.carry_out(&name, wall, request);
                 if let Some(written) = written {
