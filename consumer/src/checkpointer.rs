@@ -8,8 +8,10 @@ use shardflow_core::{Checkpoint, LeaseKey, LeaseRow, PendingCheckpoint, UserReco
 use shardflow_engine::consume::{Admission, Checkpoints};
 use shardflow_engine::lease::Tenure;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::lease_keeper::Command;
+use crate::shard_watch::ShardWatch;
 use crate::{Batch, CheckpointError};
 
 /// Stores how far a shard has been processed, for as long as its lease is held. Cheap to clone.
@@ -22,11 +24,18 @@ pub struct Checkpointer {
     tenure: Tenure,
     keeper: mpsc::Sender<Command>,
     range: Arc<Mutex<Checkpoints>>,
+    watch: ShardWatch,
 }
 
 impl Checkpointer {
-    pub(crate) fn new(row: &LeaseRow, tenure: Tenure, keeper: mpsc::Sender<Command>) -> Self {
-        Self { key: row.key.clone(), tenure, keeper, range: Arc::new(Mutex::new(Checkpoints::of(row))) }
+    pub(crate) fn new(
+        row: &LeaseRow,
+        tenure: Tenure,
+        keeper: mpsc::Sender<Command>,
+        watch: ShardWatch,
+    ) -> Self {
+        let range = Arc::new(Mutex::new(Checkpoints::of(row)));
+        Self { key: row.key.clone(), tenure, keeper, range, watch }
     }
 
     /// Everything up to the end of this batch is done.
@@ -74,7 +83,10 @@ impl Checkpointer {
             checkpoint: checkpoint.clone(),
             reply,
         };
-        self.written(command, replied).await?;
+        let began = Instant::now();
+        let written = self.written(command, replied).await;
+        self.watch.checkpointed(&checkpoint, written.is_ok(), began.elapsed());
+        written?;
         self.range().stored(checkpoint);
         Ok(())
     }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use shardflow_core::{InitialPosition, WorkerId, limits};
 use shardflow_engine::{consume, lease};
 
-use crate::{ConfigError, ErrorPolicy, Retrieval, UnknownKey, WorkerMetrics};
+use crate::state::Listener;
+use crate::{ConfigError, ErrorPolicy, Retrieval, UnknownKey, WorkerMetrics, WorkerState};
 
 /// How a consumer reads, and how it keeps its leases.
 ///
@@ -35,6 +36,8 @@ pub struct Config {
     pub(crate) start_within: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) retrieval: Retrieval,
+    pub(crate) unhealthy_after: Duration,
+    pub(crate) on_state: Option<Listener>,
 }
 
 impl Default for Config {
@@ -50,6 +53,8 @@ impl Default for Config {
             start_within: Duration::from_secs(60),
             request_timeout: Duration::from_secs(30),
             retrieval: Retrieval::default(),
+            unhealthy_after: Duration::from_secs(60),
+            on_state: None,
         }
     }
 }
@@ -230,6 +235,38 @@ impl Config {
     #[must_use]
     pub fn start_within(mut self, time: Duration) -> Self {
         self.start_within = time;
+        self
+    }
+
+    /// How long a shard may be without progress, and a call of the handler may take, before
+    /// [`Health`](crate::Health) tells of a problem. Default 60 s, to which the time between two reads is added. A handler that
+    /// keeps failing is told of after three failures, whatever this says.
+    ///
+    /// Less of it tells sooner of what may be over by itself; more of it is right where a batch takes longer.
+    #[must_use]
+    pub fn unhealthy_after(mut self, time: Duration) -> Self {
+        self.unhealthy_after = time;
+        self
+    }
+
+    /// A function that is told what each worker is doing as a whole, when that changes: it starts, runs, stops, has stopped.
+    /// Default: none. A second one takes the place of the first.
+    ///
+    /// It is called on the runtime, and should return soon: leases are kept meanwhile, but none are begun or ended. The last
+    /// word, [`WorkerState::Stopped`], comes before the [`Worker`](crate::Worker) is ready, and when one is dropped, too. The
+    /// KCL's `workerStateChangeListener`.
+    ///
+    /// ```
+    /// use shardflow_consumer::{Config, WorkerState};
+    ///
+    /// let config = Config::default().on_state(|worker, state| match state {
+    ///     WorkerState::Stopped { error: Some(error) } => eprintln!("{worker} cannot go on: {error}"),
+    ///     other => eprintln!("{worker}: {other:?}"),
+    /// });
+    /// ```
+    #[must_use]
+    pub fn on_state(mut self, told: impl Fn(&WorkerId, &WorkerState) + Send + Sync + 'static) -> Self {
+        self.on_state = Some(Listener::new(told));
         self
     }
 

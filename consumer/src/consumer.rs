@@ -11,11 +11,16 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::health::Patience;
 use crate::host::Host;
 use crate::lease_keeper::LeaseKeeper;
+use crate::lease_watch::LeaseWatch;
 use crate::room::Room;
 use crate::supervisor::{Shards, Stopping, Supervisor};
-use crate::{Config, LeaseStore, LeaseThread, RecordProcessor, RunError, ShardInfo, Worker, WorkerMetrics};
+use crate::watch::{Board, Ending};
+use crate::{
+    Config, LeaseStore, LeaseThread, RecordProcessor, RunError, ShardInfo, Watch, Worker, WorkerMetrics,
+};
 
 /// Reads one stream for one application, which is known by its lease store.
 #[derive(Clone)]
@@ -64,12 +69,19 @@ impl Consumer {
             start_within,
             request_timeout,
             retrieval,
+            unhealthy_after,
+            on_state,
         } = self.config.clone();
         let id = worker_id.unwrap_or_else(default_worker_id);
         let client = Client::new(&self.kinesis, self.stream.clone(), request_timeout)
             .retrieving(&retrieval, self.store.application());
         let clock = Clock::start();
         let leave_within = lease.failover / 4;
+        let patience = Patience {
+            shard: unhealthy_after + shard.idle_every,
+            leases: unhealthy_after + lease.look_every,
+        };
+        let board = Arc::new(Board::new(id.clone(), self.stream.clone(), clock, patience, on_state));
         // Commands are one checkpoint a shard and a little more; what the keeper has to tell waits in its own queue.
         let (keeper, commands) = mpsc::channel(256);
         let (tell, told) = mpsc::channel(256);
@@ -84,6 +96,7 @@ impl Consumer {
             clock,
             commands,
             told: tell,
+            watch: LeaseWatch::new(Arc::clone(&board), id.clone()),
         };
         let kept = keep(lease_keeper, lease_thread, &runtime)?;
         let factory = Arc::new(factory);
@@ -98,14 +111,19 @@ impl Consumer {
             told,
             stopping: stopped,
             leave_within,
+            board: Arc::clone(&board),
             shards: Shards::default(),
         };
+        let watch = Watch(Arc::clone(&board));
+        let ending = Ending::of(board);
         let task = runtime.spawn(async move {
             // Owned here, so that it ends with the supervisor.
             let _kept = kept;
-            supervisor.run().await
+            let ended = supervisor.run().await;
+            ending.with(&ended);
+            ended
         });
-        Ok(Worker { id, task: AbortOnDropHandle::new(task), stopping })
+        Ok(Worker { id, task: AbortOnDropHandle::new(task), stopping, watch })
     }
 }
 

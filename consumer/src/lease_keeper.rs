@@ -13,10 +13,12 @@ use shardflow_sdk::seed;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument as _;
 
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::host::Host;
+use crate::lease_watch::LeaseWatch;
 use crate::{CheckpointError, LeaseStore, RunError, StoreError};
 
 /// What shards and the supervisor ask of the keeper.
@@ -57,6 +59,8 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) enum Told {
     Lease(Event),
+    /// The first look has been taken, and every shard has a lease.
+    Started,
     /// The worker cannot start.
     Unable(RunError),
 }
@@ -74,6 +78,7 @@ pub(crate) struct LeaseKeeper {
     pub(crate) clock: Clock,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) told: mpsc::Sender<Told>,
+    pub(crate) watch: LeaseWatch,
 }
 
 impl LeaseKeeper {
@@ -132,6 +137,8 @@ struct Loop {
     untold: VecDeque<Told>,
     /// Until when the first look must have been taken; `None` once it has.
     start_by: Option<Instant>,
+    /// Whether the supervisor was told of the start.
+    started: bool,
     last_trouble: String,
 }
 
@@ -158,6 +165,7 @@ impl Loop {
             next_checkpoint: 0,
             untold: VecDeque::new(),
             start_by: Some(start_by),
+            started: false,
             last_trouble: String::from("the lease table did not answer"),
         }
     }
@@ -256,6 +264,7 @@ impl Loop {
         match answered {
             Ok((task, (id, answer))) => {
                 self.ids.remove(&task);
+                self.keeper.watch.answered(now, id, &answer);
                 if let Answer::Failed(failure) = &answer {
                     self.last_trouble = format!("{}: {}", failure.code, failure.message);
                     tracing::debug!(
@@ -269,23 +278,28 @@ impl Loop {
             // A store that panics may have written.
             Err(panicked) => {
                 if let Some(id) = self.ids.remove(&panicked.id()) {
-                    let failure = Failure::unknown("StorePanicked", panicked.to_string());
-                    self.coordinator.handle_answer(now, id, Answer::Failed(failure));
+                    let answer = Answer::Failed(Failure::unknown("StorePanicked", panicked.to_string()));
+                    self.keeper.watch.answered(now, id, &answer);
+                    self.coordinator.handle_answer(now, id, answer);
                 }
             }
         }
     }
 
     fn drain(&mut self) {
+        let now = self.now();
         while let Some((id, mut request)) = self.coordinator.poll_request() {
             if let (Request::Report(member), Some(host)) = (&mut request, &mut self.keeper.host) {
                 member.metrics.extend(host.sample().map(|cpu| (String::from("C"), cpu)));
             }
+            let span = self.keeper.watch.asked(now, id, &request);
             let context = Arc::clone(&self.context);
-            let task = self.requests.spawn(async move { (id, carry_out(&context, request).await) });
+            let task =
+                self.requests.spawn(async move { (id, carry_out(&context, request).await) }.instrument(span));
             self.ids.insert(task.id(), id);
         }
         while let Some(event) = self.coordinator.poll_event() {
+            self.keeper.watch.told(now, &event);
             match event {
                 Event::Checkpointed { id } => self.reply(id, Ok(())),
                 Event::NotCheckpointed { id, cause } => self.reply(
@@ -317,6 +331,11 @@ impl Loop {
                 | Event::LetGo { .. }
                 | Event::Lost { .. } => self.untold.push_back(Told::Lease(event)),
             }
+        }
+        self.keeper.watch.note(now, &self.coordinator);
+        if !self.started && self.coordinator.has_started() {
+            self.started = true;
+            self.untold.push_back(Told::Started);
         }
     }
 

@@ -37,6 +37,9 @@
 //! is skipped, unless [`Config::on_error`] says so. [`CheckpointError`] tells a handler that its lease has gone. [`RunError`] ends a worker that cannot start.
 //! Delivery is at least once: after a crash a shard goes on from its last checkpoint.
 //!
+//! **How to see that it is well.** [`Worker::watch`] gives a handle whose [`Watch::health`] tells what each shard waits for,
+//! and is never healthy while a shard whose lease the worker has is not read. [`Config::on_state`] tells of starts and stops.
+//!
 //! **What it costs.** A task a shard, memory for records that are not processed yet up to [`Config::max_buffered_bytes`] for all
 //! of them, and a thread that keeps the leases, so that neither a slow handler nor a blocked runtime can cost one.
 //!
@@ -62,11 +65,14 @@ mod dynamodb;
 mod error;
 mod error_policy;
 mod fan_out;
+mod health;
 mod host;
 mod lease_keeper;
+mod lease_watch;
 mod leases;
 mod list_shards;
 mod memory;
+mod metrics;
 mod page;
 mod processor;
 mod reader;
@@ -74,9 +80,13 @@ mod reads;
 mod retrieval;
 mod room;
 mod shard_runner;
+mod shard_watch;
 mod sharing;
+mod spans;
+mod state;
 mod store;
 mod supervisor;
+mod watch;
 mod worker;
 
 pub use batch::Batch;
@@ -86,6 +96,7 @@ pub use consumer::Consumer;
 pub use dynamodb::{CreateTable, DynamoDbLeases, TableName};
 pub use error::{CheckpointError, ConfigError, ReadError, RunError};
 pub use error_policy::{DeadLetter, ErrorPolicy};
+pub use health::{Behind, Health, LeaseTrouble, Problem, ShardHealth, WaitsFor};
 pub use leases::{Leases, RewindError};
 pub use list_shards::list_shards;
 pub use memory::MemoryLeases;
@@ -98,5 +109,7 @@ pub use shardflow_core::{
     ShardPosition, Stream, StreamIdentifier, Throughput, UnknownKey, UserRecord, Utilisation, View, WorkerId,
 };
 pub use sharing::{Balance, WorkerMetrics};
+pub use state::WorkerState;
 pub use store::{LeaseStore, StoreError};
+pub use watch::Watch;
 pub use worker::{Stopper, Worker};

@@ -13,6 +13,7 @@ use shardflow_sdk::seed;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
+use tracing::{Instrument as _, Span};
 
 use crate::client::Client;
 use crate::clock::Clock;
@@ -20,6 +21,7 @@ use crate::error_policy::Sink;
 use crate::lease_keeper::Command;
 use crate::reads::{self, Reads};
 use crate::room::ShardRoom;
+use crate::shard_watch::ShardWatch;
 use crate::{Batch, Checkpointer, DeadLetter, RecordProcessor, ShardInfo};
 
 /// What the supervisor says to a running shard; the newest counts.
@@ -43,6 +45,7 @@ pub(crate) struct ShardRunner<F> {
     pub(crate) client: Client,
     pub(crate) keeper: mpsc::Sender<Command>,
     pub(crate) orders: watch::Receiver<Orders>,
+    pub(crate) watch: ShardWatch,
     pub(crate) clock: Clock,
     pub(crate) factory: F,
 }
@@ -61,7 +64,7 @@ where
             pending: self.row.pending.clone(),
             hash_key_range: self.row.hash_key_range,
         };
-        let checkpointer = Checkpointer::new(&self.row, self.tenure, self.keeper.clone());
+        let checkpointer = Checkpointer::new(&self.row, self.tenure, self.keeper.clone(), self.watch.clone());
         let until = self.orders.borrow().until;
         let life = ShardLife::new(self.row.clone(), until, self.settings.clone(), seed(), now);
         let processor = Some((self.factory)(&info));
@@ -114,6 +117,7 @@ where
                     if at_once {
                         return self.drop_handler(stop).await;
                     }
+                    self.runner.watch.kept(until);
                     self.life.kept(now, until);
                     if let Some(stop) = stop {
                         self.life.stop(now, stop);
@@ -146,24 +150,30 @@ where
                 if processor.is_some() {
                     self.processor = processor;
                 }
+                self.runner.watch.answered(now, id, &answer);
                 self.life.handle_answer(now, id, answer);
             }
             Err(panicked) => {
                 let Some(id) = self.ids.remove(&panicked.id()) else { return };
                 let failure = Failure::unknown("Panicked", panicked.to_string());
                 self.checkpointer.processed(false);
-                self.life.handle_answer(now, id, Answer::Panicked(failure));
+                let answer = Answer::Panicked(failure);
+                self.runner.watch.answered(now, id, &answer);
+                self.life.handle_answer(now, id, answer);
             }
         }
     }
 
     /// Carries out all requests and tells all events. Gives how the shard has ended, once it has.
     fn drain(&mut self) -> Option<Finish> {
+        let now = self.now();
         while let Some((id, request)) = self.life.poll_request() {
-            self.begin(id, request);
+            let span = self.runner.watch.asked(now, id, &request);
+            self.begin(id, request, span);
         }
         let shard_id = self.info.shard_id.as_str();
         while let Some(event) = self.life.poll_event() {
+            self.runner.watch.told(now, &event);
             match event {
                 Event::HandlerFailed { failure, times, again } => {
                     tracing::warn!(shard_id, error = failure.message, times, ?again, "a handler failed");
@@ -205,12 +215,12 @@ where
         None
     }
 
-    fn begin(&mut self, id: RequestId, request: Request) {
+    fn begin(&mut self, id: RequestId, request: Request, span: Span) {
         let task = match request {
             Request::Read(request) => {
                 let read = self.reads.clone().carry_out(id, request);
                 self.tasks.spawn(async move {
-                    let answer = read.await.map_or_else(Answer::Failed, Answer::Read);
+                    let answer = read.instrument(span).await.map_or_else(Answer::Failed, Answer::Read);
                     Done { id, answer, processor: None }
                 })
             }
@@ -224,9 +234,9 @@ where
                     Done { id, answer: Answer::Done, processor: None }
                 })
             }
-            Request::Initialize => self.call(id, Call::Initialize),
-            Request::Process(batch) => self.call(id, Call::Process(batch)),
-            Request::Stop(stop) => self.call(id, Call::Stop(stop)),
+            Request::Initialize => self.call(id, Call::Initialize, span),
+            Request::Process(batch) => self.call(id, Call::Process(batch), span),
+            Request::Stop(stop) => self.call(id, Call::Stop(stop), span),
             Request::DeadLetter { batch, failure } => {
                 let sink = self.runner.sink.clone().expect("the policy of dead letters comes with a sink");
                 let shard_id = self.info.shard_id.clone();
@@ -238,7 +248,7 @@ where
                 let letters: Vec<_> = letters.collect();
                 self.tasks.spawn(async move {
                     for letter in letters {
-                        if let Err(error) = sink(letter).await {
+                        if let Err(error) = sink(letter).instrument(span.clone()).await {
                             let failure = Failure::refused("DeadLetterFailed", error);
                             return Done { id, answer: Answer::Failed(failure), processor: None };
                         }
@@ -295,11 +305,11 @@ where
     }
 
     /// Calls the handler, which comes back with the answer.
-    fn call(&mut self, id: RequestId, call: Call) -> tokio::task::AbortHandle {
+    fn call(&mut self, id: RequestId, call: Call, span: Span) -> tokio::task::AbortHandle {
         let mut processor = self.processor.take().expect("the life asks for one thing at a time");
         let (info, checkpointer) = (self.info.clone(), self.checkpointer.clone());
         self.tasks.spawn(async move {
-            let answer = answer(call.make(&mut processor, &info, &checkpointer).await);
+            let answer = answer(call.make(&mut processor, &info, &checkpointer).instrument(span).await);
             Done { id, answer, processor: Some(processor) }
         })
     }

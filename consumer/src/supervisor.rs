@@ -1,6 +1,7 @@
 //! Runs a shard for each lease that the keeper has, and gives leases back when their shards are done.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use shardflow_core::{LeaseKey, LeaseRow};
@@ -17,7 +18,8 @@ use crate::error_policy::Sink;
 use crate::lease_keeper::{Command, Told};
 use crate::room::Room;
 use crate::shard_runner::{Orders, ShardRunner};
-use crate::{RecordProcessor, RunError, ShardInfo};
+use crate::watch::Board;
+use crate::{RecordProcessor, RunError, ShardInfo, WorkerState};
 
 /// How far a worker is to stop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,6 +45,7 @@ pub(crate) struct Supervisor<F> {
     pub(crate) stopping: watch::Receiver<Stopping>,
     /// How long leases may take to be left once handlers are not waited for any longer.
     pub(crate) leave_within: Duration,
+    pub(crate) board: Arc<Board>,
     pub(crate) shards: Shards,
 }
 
@@ -105,12 +108,15 @@ where
     pub(crate) async fn run(mut self) -> Result<(), RunError> {
         let mut stopping = false;
         let mut patience = Patience::Endless;
+        self.board.becomes(WorkerState::Starting);
         loop {
             // Leases first, since their loss stops work; all arms are cancel safe.
             tokio::select! {
                 biased;
                 told = self.told.recv() => match told {
                     Some(Told::Lease(event)) => self.lease(event, stopping).await,
+                    Some(Told::Started) if self.board.is_starting() => self.board.becomes(WorkerState::Running),
+                    Some(Told::Started) => {}
                     Some(Told::Unable(error)) => return Err(error),
                     // The keeper ends by itself once it has been shut down and holds nothing any more.
                     None if stopping => return Ok(()),
@@ -123,6 +129,7 @@ where
                         Stopping::Not => {}
                         Stopping::Graceful { by } => {
                             stopping = true;
+                            self.board.becomes(WorkerState::Stopping);
                             patience = Patience::until(by);
                             self.stop_all().await;
                         }
@@ -218,6 +225,7 @@ where
     fn start(&mut self, Acquired { row, tenure, until }: Acquired) {
         let (orders, receiver) = watch::channel(Orders { until, stop: None, at_once: false });
         let key = row.key.clone();
+        let watch = self.board.begins(&row, tenure, until);
         let runner = ShardRunner {
             tenure,
             settings: self.settings.clone(),
@@ -226,6 +234,7 @@ where
             client: self.client.clone(),
             keeper: self.keeper.clone(),
             orders: receiver,
+            watch,
             clock: self.clock,
             factory: self.factory.clone(),
             row: *row,
@@ -246,6 +255,7 @@ where
         let Some(key) = self.shards.ids.remove(&id) else { return };
         let Some(Running { tenure, .. }) = self.shards.running.remove(&key) else { return };
         tracing::info!(lease_key = %key, ?finish, "shard given up");
+        self.board.ended(&key);
         match finish {
             Some(Finish::LeaseLost) => {}
             Some(Finish::Released) | None => self.leave(key.clone(), tenure).await,

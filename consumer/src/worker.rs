@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::RunError;
 use crate::supervisor::Stopping;
+use crate::{Health, RunError, Watch};
 
 /// A running worker: a future that ends when it has stopped, or cannot go on.
 ///
@@ -22,6 +22,7 @@ pub struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) task: AbortOnDropHandle<Result<(), RunError>>,
     pub(crate) stopping: watch::Sender<Stopping>,
+    pub(crate) watch: Watch,
 }
 
 impl Worker {
@@ -35,6 +36,18 @@ impl Worker {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper(self.stopping.clone())
+    }
+
+    /// A handle that tells how it stands, for a health check for example.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
+    }
+
+    /// How it stands now: [`Watch::health`].
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.watch.health()
     }
 }
 

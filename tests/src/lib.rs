@@ -6,6 +6,7 @@ pub mod clients;
 pub mod conformance;
 pub mod ledger;
 pub mod process;
+pub mod readings;
 pub mod sent;
 pub mod sim;
 pub mod wire;

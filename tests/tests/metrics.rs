@@ -1,47 +1,14 @@
 //! What the producer records, over the embedded service and under a paused clock.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what is not as expected fails the test")]
+#![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use metrics::Unit;
-use metrics_util::MetricKind;
-use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use metrics_util::debugging::DebuggingRecorder;
 use shardflow_local::{Config as LocalConfig, Entries, Fault, Local, Operation};
 use shardflow_producer::{Config, HashKey, MetricsGranularity, MetricsLevel, Producer, Record};
 use shardflow_tests::clients::Place;
-
-/// What was recorded under one name with the same labels.
-#[derive(Debug)]
-struct Reading {
-    name: String,
-    kind: MetricKind,
-    unit: Option<Unit>,
-    labels: BTreeMap<String, String>,
-    /// Of a histogram all of them.
-    values: Vec<f64>,
-}
-
-#[derive(Debug)]
-struct Readings(Vec<Reading>);
-
-impl Readings {
-    /// The values of one that has these labels and no others.
-    fn values(&self, name: &str, labels: &[(&str, &str)]) -> Vec<f64> {
-        let labels: BTreeMap<_, _> =
-            labels.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
-        let same = self.0.iter().find(|reading| reading.name == name && reading.labels == labels);
-        same.unwrap_or_else(|| panic!("no {name} with {labels:?} in {self:#?}")).values.clone()
-    }
-
-    fn names(&self) -> BTreeSet<&str> {
-        self.0.iter().map(|reading| reading.name.as_str()).collect()
-    }
-
-    fn labels(&self) -> BTreeSet<&str> {
-        self.0.iter().flat_map(|reading| reading.labels.keys().map(String::as_str)).collect()
-    }
-}
+use shardflow_tests::readings::Readings;
 
 /// Runs on this thread, whose recorder tells what was recorded.
 fn recorded(config: Config, run: impl AsyncFnOnce(&Local, &Producer)) -> Readings {
@@ -57,17 +24,7 @@ fn recorded(config: Config, run: impl AsyncFnOnce(&Local, &Producer)) -> Reading
     });
     drop(runtime);
     drop(listening);
-    let read = |(key, unit, _, value): (metrics_util::CompositeKey, Option<Unit>, _, DebugValue)| {
-        let (kind, key) = key.into_parts();
-        let values = match value {
-            DebugValue::Counter(value) => vec![value as f64],
-            DebugValue::Gauge(value) => vec![value.0],
-            DebugValue::Histogram(values) => values.into_iter().map(|value| value.0).collect(),
-        };
-        let labels = key.labels().map(|label| (label.key().to_owned(), label.value().to_owned()));
-        Reading { name: key.name().to_owned(), kind, unit, labels: labels.collect(), values }
-    };
-    Readings(recorder.snapshotter().snapshot().into_vec().into_iter().map(read).collect())
+    Readings::of(&recorder)
 }
 
 /// Puts that many records of 10 bytes into the first shard.

@@ -22,6 +22,7 @@
 //! - **Renewals and checkpoints of a lease go one at a time**, since both name the counter that they expect.
 
 mod admission;
+mod census;
 mod coordinator;
 mod discover;
 mod held;
@@ -36,6 +37,7 @@ mod start;
 mod tests;
 mod write;
 
+pub use census::Census;
 pub use coordinator::Coordinator;
 pub use held::Tenure;
 pub use messages::{Answer, CheckpointId, Event, LossCause, NotWritten, Request};

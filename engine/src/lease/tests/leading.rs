@@ -69,3 +69,24 @@ fn a_holder_that_never_lets_go_is_overruled_ten_seconds_after_its_time() {
     fleet.run(4);
     assert_eq!(fleet.count("a"), 2);
 }
+
+#[test]
+fn a_worker_counts_leases_workers_and_what_nobody_keeps() {
+    let mut fleet = Fleet::settled(3);
+    let census =
+        |fleet: &Fleet, later| fleet.workers["a"].census(fleet.now.after(Duration::from_secs(later)));
+    assert_eq!(census(&fleet, 60), Census { leases: 3, unkept: 0, workers: 1 });
+    // A done shard, one that waits for its parents, and one that another worker has taken.
+    let mut waiting = LeaseRow::new(ShardId::numbered(9), Checkpoint::TrimHorizon);
+    waiting.parents.insert(ShardId::numbered(1));
+    for row in [ended(8, &[], &[]), waiting] {
+        fleet.table.insert(row.key.clone(), row);
+    }
+    fleet.members.insert(worker("java"), Member::new(worker("java"), fleet.wall()));
+    let taken = fleet.table.get_mut(&lease_key(0)).unwrap();
+    taken.owner = Some(worker("java"));
+    taken.counter += 7;
+    fleet.run(4);
+    assert_eq!(census(&fleet, 0), Census { leases: 3, unkept: 0, workers: 2 });
+    assert_eq!(census(&fleet, 30), Census { leases: 3, unkept: 1, workers: 2 });
+}

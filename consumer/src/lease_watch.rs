@@ -1,0 +1,265 @@
+//! What is noted of a worker's leases, from what its coordinator asks for, is answered and tells.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use shardflow_core::{Checkpoint, LeaseChange, LeaseKey, LeaseRow, ShardId, WorkerId};
+use shardflow_engine::lease::{Answer, Coordinator, Event, Request, Tenure};
+use shardflow_engine::{Moment, RequestId};
+use tracing::Span;
+
+use crate::health::{LeaseTrouble, ShardHealth, WaitsFor};
+use crate::metrics::LeaseMetrics;
+use crate::spans;
+use crate::watch::Board;
+
+/// Notes how the leases stand.
+#[derive(Debug)]
+pub(crate) struct LeaseWatch {
+    board: Arc<Board>,
+    worker: WorkerId,
+    metrics: Option<LeaseMetrics>,
+    asked: BTreeMap<RequestId, (Asked, Moment, Span)>,
+    held: BTreeSet<LeaseKey>,
+    /// Whether something has happened that may have changed which leases there are. Nothing but renewals does not.
+    changed: bool,
+    /// Whether a look was answered.
+    looked: bool,
+}
+
+impl Drop for LeaseWatch {
+    fn drop(&mut self) {
+        self.count(|metrics| metrics.held(0));
+    }
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Asked {
+    /// What the table says, of all leases or of our own.
+    Look,
+    /// To keep a lease that we have.
+    Renew,
+    Checkpoint,
+    /// A lease that nobody keeps.
+    Take,
+    /// To give a lease to another worker, as a leader does, and one that stops.
+    Direct,
+    Create,
+    Report,
+    ListShards,
+    Other,
+}
+
+impl LeaseWatch {
+    pub(crate) fn new(board: Arc<Board>, worker: WorkerId) -> Self {
+        let metrics = LeaseMetrics::start(&worker);
+        Self {
+            board,
+            worker,
+            metrics,
+            asked: BTreeMap::new(),
+            held: BTreeSet::new(),
+            changed: true,
+            looked: false,
+        }
+    }
+
+    /// The coordinator asks for something. Gives the span to do it in.
+    pub(crate) fn asked(&mut self, now: Moment, id: RequestId, request: &Request) -> Span {
+        let span = spans::of_leases(self.board.stream(), request);
+        let asked = match request {
+            Request::Look | Request::Assigned => Asked::Look,
+            Request::Write { key, change } => self.writes(key, change),
+            Request::Create(_) => Asked::Create,
+            Request::Report(_) => Asked::Report,
+            Request::ListShards(_) => Asked::ListShards,
+            Request::Get(_)
+            | Request::Delete(_)
+            | Request::Forget { .. }
+            | Request::Lock(_)
+            | Request::Claim(_) => Asked::Other,
+        };
+        self.asked.insert(id, (asked, now, span.clone()));
+        span
+    }
+
+    fn writes(&self, key: &LeaseKey, change: &LeaseChange) -> Asked {
+        match change {
+            LeaseChange::Renew { .. } if self.held.contains(key) => Asked::Renew,
+            LeaseChange::Checkpoint { .. } | LeaseChange::Prepare { .. } => Asked::Checkpoint,
+            LeaseChange::Take { worker, .. } if *worker == self.worker => Asked::Take,
+            LeaseChange::Take { .. } | LeaseChange::StartHandoff { .. } => Asked::Direct,
+            LeaseChange::Renew { .. }
+            | LeaseChange::Assign { .. }
+            | LeaseChange::Evict { .. }
+            | LeaseChange::Rewind { .. }
+            | LeaseChange::HashKeys { .. }
+            | LeaseChange::Children { .. } => Asked::Other,
+        }
+    }
+
+    /// Something that it asked for was answered.
+    pub(crate) fn answered(&mut self, now: Moment, id: RequestId, answer: &Answer) {
+        let Some((asked, since, span)) = self.asked.remove(&id) else { return };
+        spans::end_of_leases(&span, answer, now.since(since));
+        self.changed |= !matches!(asked, Asked::Renew | Asked::Checkpoint | Asked::Report);
+        self.looked |= asked == Asked::Look;
+        let mut notes = self.board.leases();
+        match answer {
+            Answer::Failed(failure) => {
+                notes.trouble = Some((now, format!("{}: {}", failure.code, failure.message)));
+            }
+            Answer::View { .. } | Answer::Keys(_) => {
+                notes.seen = Some(now);
+                notes.trouble = None;
+            }
+            Answer::Row(_) | Answer::Written | Answer::Conflict(_) | Answer::Shards(_) => {}
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.answered(asked, notes.leads, now.since(since), answer);
+        }
+    }
+
+    /// It tells something.
+    pub(crate) fn told(&mut self, now: Moment, event: &Event) {
+        match event {
+            Event::Acquired { row, tenure, .. } => {
+                self.changed = true;
+                self.count(LeaseMetrics::discovered);
+                let coming = Coming::new(row, *tenure, now);
+                self.board.leases().coming.insert(row.key.clone(), coming);
+            }
+            Event::Lost { .. } => {
+                self.changed = true;
+                self.count(LeaseMetrics::lost);
+            }
+            Event::Leads(leads) => self.board.leases().leads = *leads,
+            Event::Kept { .. }
+            | Event::HandoffAsked { .. }
+            | Event::LetGo { .. }
+            | Event::Checkpointed { .. }
+            | Event::NotCheckpointed { .. }
+            | Event::ChildrenEntered { .. }
+            | Event::ChildrenMustWait { .. }
+            | Event::ClockSkew { .. }
+            | Event::Unable(_) => {}
+        }
+    }
+
+    fn count(&self, count: impl FnOnce(&LeaseMetrics)) {
+        if let Some(metrics) = &self.metrics {
+            count(metrics);
+        }
+    }
+
+    /// Notes which leases there are, if that may have changed.
+    pub(crate) fn note(&mut self, now: Moment, coordinator: &Coordinator) {
+        if std::mem::take(&mut self.looked) && coordinator.leads(now) {
+            self.count(|metrics| metrics.counted(coordinator.census(now)));
+        }
+        if !std::mem::take(&mut self.changed) {
+            return;
+        }
+        let held: BTreeMap<_, _> = coordinator.held().collect();
+        self.held = held.keys().map(|&key| key.clone()).collect();
+        let mut notes = self.board.leases();
+        notes.held = held.len();
+        self.count(|metrics| metrics.held(held.len()));
+        notes.coming.retain(|key, coming| held.get(key) == Some(&coming.tenure));
+        let waiting = coordinator
+            .waiting()
+            .map(|row| (row.key.clone(), (row.shard_id.clone(), row.checkpoint.clone())));
+        notes.waiting = waiting.collect();
+    }
+}
+
+impl LeaseMetrics {
+    fn answered(&self, asked: Asked, leads: bool, took: Duration, answer: &Answer) {
+        let written = matches!(answer, Answer::Written);
+        let success = !matches!(answer, Answer::Failed(_));
+        match asked {
+            Asked::Look => self.looked(leads, success, took),
+            Asked::Renew => self.renewals.iter().for_each(|renewals| renewals.record(written, took)),
+            Asked::Take if written => self.taken(),
+            Asked::Direct if leads => self.assigned(written, took),
+            // Another worker may have entered it.
+            Asked::Create => self.create_lease.record(success, took),
+            Asked::Report => self.report.record(written, took),
+            Asked::ListShards => self.list_shards.record(success, took),
+            // Checkpoints are told of by shard.
+            Asked::Take | Asked::Direct | Asked::Checkpoint | Asked::Other => {}
+        }
+    }
+}
+
+/// What is noted of leases.
+#[derive(Debug, Default)]
+pub(crate) struct LeaseNotes {
+    pub(crate) held: usize,
+    pub(crate) leads: bool,
+    /// When the table was last seen.
+    pub(crate) seen: Option<Moment>,
+    trouble: Option<(Moment, String)>,
+    /// Leases that have come, and whose shards have no task yet.
+    coming: BTreeMap<LeaseKey, Coming>,
+    /// Those of shards that wait for their parents.
+    waiting: BTreeMap<LeaseKey, (ShardId, Checkpoint)>,
+}
+
+#[derive(Debug)]
+struct Coming {
+    shard_id: ShardId,
+    checkpoint: Checkpoint,
+    tenure: Tenure,
+    since: Moment,
+}
+
+impl Coming {
+    fn new(row: &LeaseRow, tenure: Tenure, since: Moment) -> Self {
+        Self { shard_id: row.shard_id.clone(), checkpoint: row.checkpoint.clone(), tenure, since }
+    }
+}
+
+impl LeaseNotes {
+    /// A shard has its task.
+    pub(crate) fn began(&mut self, key: &LeaseKey, tenure: Tenure) {
+        if self.coming.get(key).is_some_and(|coming| coming.tenure == tenure) {
+            self.coming.remove(key);
+        }
+    }
+
+    pub(crate) fn trouble(&self, now: Moment) -> Option<LeaseTrouble> {
+        self.trouble.as_ref().map(|(at, error)| LeaseTrouble { ago: now.since(*at), error: error.clone() })
+    }
+
+    /// The shards that have leases and no task.
+    pub(crate) fn shards(&self, now: Moment) -> impl Iterator<Item = (LeaseKey, ShardHealth)> {
+        let waiting = self.waiting.iter().map(|(key, (shard_id, checkpoint))| {
+            (key.clone(), ShardHealth::unread(shard_id, checkpoint, WaitsFor::Parents, Duration::ZERO))
+        });
+        let coming = self.coming.iter().map(move |(key, coming)| {
+            let Coming { shard_id, checkpoint, since, .. } = coming;
+            (key.clone(), ShardHealth::unread(shard_id, checkpoint, WaitsFor::Start, now.since(*since)))
+        });
+        waiting.chain(coming)
+    }
+}
+
+impl ShardHealth {
+    fn unread(shard_id: &ShardId, checkpoint: &Checkpoint, waits_for: WaitsFor, progress: Duration) -> Self {
+        Self {
+            shard_id: shard_id.clone(),
+            checkpoint: checkpoint.clone(),
+            behind: None,
+            read: None,
+            processed: None,
+            progress,
+            waits_for,
+            handler_failures: 0,
+            read_failures: 0,
+            error: None,
+        }
+    }
+}
