@@ -17,20 +17,24 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn prepare(runs: usize) -> Result<Self, String> {
-        let packages = ["--package", "shardflow-benches", "--package", "shardflow-local"];
-        if !succeeds(cargo(&["build", "--quiet", "--release", "--bins"]).args(packages)) {
+        // The service is not measured: the build that tests have will do, and one for speed takes minutes.
+        let built =
+            succeeds(&mut cargo(&["build", "--quiet", "--release", "--package", "shardflow-benches"]))
+                && succeeds(&mut cargo(&["build", "--quiet", "--bin", "shardflow-local"]));
+        if !built {
             return Err("the programs do not build".to_owned());
         }
         Ok(Self { release: target().join("release"), runs })
     }
 
-    pub(super) fn program(&self, name: &str) -> Command {
-        Command::new(self.release.join(name))
+    /// A run of `shardflow-local`.
+    pub(super) fn service() -> Command {
+        Command::new(target().join("debug").join("shardflow-local"))
     }
 
     /// A run of `bench-consumer`.
     pub(super) fn consumer(&self, words: &[&str]) -> Command {
-        let mut command = self.program("bench-consumer");
+        let mut command = Command::new(self.release.join("bench-consumer"));
         command.args(words);
         command
     }

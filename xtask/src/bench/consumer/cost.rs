@@ -12,8 +12,8 @@ const FEW: u32 = 1_000_000;
 const MANY: u32 = 3_000_000;
 
 pub(super) fn aggregated(bench: &Bench) -> Result<Vec<Figure>, String> {
-    let few = Service::start(bench, 4, &["--no-limits"])?;
-    let many = Service::start(bench, 4, &["--no-limits"])?;
+    let few = Service::start(4, &["--no-limits"])?;
+    let many = Service::start(4, &["--no-limits"])?;
     let fill = |service: &Service, records: u32| {
         let records = records.to_string();
         bench.result(&["fill", "--endpoint", &service.endpoint, "--stream", "bench", "--records", &records])

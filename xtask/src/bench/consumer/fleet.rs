@@ -43,7 +43,7 @@ pub(super) struct Account {
 
 impl<'a> Fleet<'a> {
     pub(super) fn new(bench: &'a Bench, shards: u32) -> Result<Self, String> {
-        let service = Service::start(bench, shards, &[])?;
+        let service = Service::start(shards, &[])?;
         let (tell, told) = sync_channel(1 << 16);
         let (workers, feeds, account) = (Vec::new(), Vec::new(), Account::default());
         Ok(Self { bench, service, shards, workers, feeds, tell, told, account })

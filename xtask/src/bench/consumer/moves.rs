@@ -106,6 +106,7 @@ pub(super) fn deploy(bench: &Bench) -> Result<Vec<Figure>, String> {
     let (old, _) = fleet.join()?;
     fleet.balance()?;
     fleet.listen(Duration::from_secs(10));
+    let at_start = std::mem::take(&mut fleet.account.repeats);
     let quiet = {
         fleet.account.gap = Duration::ZERO;
         fleet.listen(Duration::from_secs(5));
@@ -128,7 +129,9 @@ pub(super) fn deploy(bench: &Bench) -> Result<Vec<Figure>, String> {
             .with("on_stop", seconds(left))
             .with("before", seconds(quiet))
             .with("took", seconds(start.elapsed())),
-        Figure::new("deploy/repeats", fleet.account.repeats as f64, "records").at_most(0.0),
+        Figure::new("deploy/repeats", fleet.account.repeats as f64, "records")
+            .at_most(0.0)
+            .with("at_start", at_start),
     ])
 }
 

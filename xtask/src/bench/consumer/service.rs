@@ -19,8 +19,8 @@ pub(super) struct Service {
 
 impl Service {
     /// One with a stream of so many shards, `bench`.
-    pub(super) fn start(bench: &Bench, shards: u32, arguments: &[&str]) -> Result<Self, String> {
-        let mut command = bench.program("shardflow-local");
+    pub(super) fn start(shards: u32, arguments: &[&str]) -> Result<Self, String> {
+        let mut command = Bench::service();
         command.args(["--port", "0", "--stream", &format!("bench:{shards}")]).args(arguments);
         let mut running = Running::start(&mut command)?;
         let ready = lines(&mut running.child).next().unwrap_or_default();
