@@ -98,6 +98,7 @@ fn new_row(rng: &mut Rng, mut row: LeaseRow) -> LeaseRow {
     if rng.bool() {
         row.hash_key_range = HashKeyRange::divide(4).nth(1);
         row.parents = shards(rng);
+        row.owner = Some(any_worker(rng));
     }
     row
 }

@@ -30,6 +30,10 @@ pub(super) fn write(row: &LeaseRow) -> Item {
             );
         }
     }
+    // A child that is its parent's reader's from the start.
+    if let Some(owner) = &row.owner {
+        item.insert("leaseOwner".into(), text(owner));
+    }
     if let Some(range) = row.hash_key_range {
         item.insert("startingHashKey".into(), text(range.start()));
         item.insert("endingHashKey".into(), text(range.end()));
@@ -161,6 +165,13 @@ mod tests {
             }
         }
         panic!("the fixture has a lease that was just entered");
+    }
+
+    #[test]
+    fn a_lease_that_is_entered_with_an_owner_has_one() {
+        let mut row = LeaseRow::new(ShardId::numbered(1), Checkpoint::TrimHorizon);
+        row.owner = Some("a".parse().unwrap());
+        assert_eq!(read(&write(&row)).unwrap(), row);
     }
 
     #[test]
