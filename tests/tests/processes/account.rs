@@ -1,6 +1,7 @@
 //! What workers have said, and what is wrong with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use shardflow_local::ShardRecords;
 
@@ -11,6 +12,13 @@ pub(crate) struct Line {
     pub(crate) word: String,
     pub(crate) shard: String,
     pub(crate) more: String,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { worker, word, shard, more } = self;
+        write!(f, "{worker} {word} {shard} {more}")
+    }
 }
 
 /// All lines of all workers, in the order in which they were written.
@@ -28,10 +36,21 @@ pub(crate) struct Account {
     at_work: BTreeMap<String, BTreeSet<String>>,
     /// Workers that were frozen, with the shards that they were at: what they say of these may be old.
     frozen: BTreeSet<(String, String)>,
+    /// Whether there are two workers of one name, which may both believe in a lease.
+    pub(crate) shares_a_name: bool,
     /// Shards that a worker began while another had not said that it had stopped.
     pub(crate) overlaps: Vec<String>,
     /// What must never be.
     wrong: Vec<String>,
+}
+
+/// Who has what, and how far it is.
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "processed: {}", self.firsts.len())?;
+        let at_work = self.at_work.iter().filter(|(_, workers)| !workers.is_empty());
+        at_work.into_iter().try_for_each(|(shard, workers)| writeln!(f, "{shard}: {workers:?}"))
+    }
 }
 
 impl Account {
@@ -61,7 +80,7 @@ impl Account {
             "batch" => {
                 let number: u32 = more.parse().unwrap();
                 let stored = self.stored.get(shard).filter(|stored| **stored >= number);
-                if let Some(stored) = stored.filter(|_| !self.frozen.contains(&at)) {
+                if let Some(stored) = stored.filter(|_| !self.shares_a_name && !self.frozen.contains(&at)) {
                     self.wrong.push(format!("{worker} got {number} of {shard}, checkpointed up to {stored}"));
                 }
             }
@@ -121,7 +140,11 @@ impl Account {
 
     /// Fails if something is wrong with what was said so far.
     pub(crate) fn check(&self) {
-        assert!(self.wrong.is_empty(), "{:#?}", self.wrong);
+        let before = || {
+            let lines = self.lines.iter().filter(|line| line.word != "record").rev().take(60);
+            lines.map(Line::to_string).collect::<Vec<_>>()
+        };
+        assert!(self.wrong.is_empty(), "{:#?} the last lines, backwards: {:#?}", self.wrong, before());
     }
 
     /// Fails unless all that a stream holds has been processed, but for some records, and parents before children.

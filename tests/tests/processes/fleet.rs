@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::account::Account;
+use crate::account::{Account, Line};
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -133,9 +133,12 @@ impl Fleet {
         let before = Instant::now();
         while !holds(&self.checked()) {
             if before.elapsed() > PATIENCE {
+                let table = self.leases().view().await;
                 let account = self.account();
-                let last: Vec<_> = account.lines.iter().rev().take(40).rev().collect();
-                panic!("not within {PATIENCE:?}: {what}; the last lines are {last:#?}");
+                let last: Vec<_> = account.lines.iter().rev().take(40).map(Line::to_string).collect();
+                panic!(
+                    "not within {PATIENCE:?}: {what}; {account} the last lines, backwards: {last:#?} {table:#?}"
+                );
             }
             self.wait().await;
         }

@@ -8,7 +8,7 @@ use crate::fleet::Fleet;
 async fn reshards_of_reshards_are_read_in_order_with_workers_and_without() {
     let mut fleet = Fleet::new(2).await;
     for worker in ["a", "b"] {
-        fleet.start(worker);
+        fleet.start_as(worker, worker, &["--failover-millis", "10000"]);
     }
     fleet.shared(&["a", "b"]).await;
 
@@ -25,6 +25,13 @@ async fn reshards_of_reshards_are_read_in_order_with_workers_and_without() {
     fleet.put(1_000);
     fleet.processed().await;
     fleet.shared(&["a", "b"]).await;
+    {
+        // Whoever reads a parent to its end goes on with its children, and keeps them.
+        let account = fleet.account();
+        let lost = account.lines.iter().filter(|line| line.word == "stopped" && line.more == "LeaseLost");
+        assert_eq!((account.repeats(), lost.count()), (0, 0));
+        assert_eq!(account.overlaps, [""; 0]);
+    }
 
     // A parent whose end nobody has seen, children and grandchildren that nobody knows.
     fleet.put(2_000);
