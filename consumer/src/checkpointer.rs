@@ -7,10 +7,11 @@ use bytes::Bytes;
 use shardflow_core::{Checkpoint, LeaseKey, LeaseRow, PendingCheckpoint, UserRecord};
 use shardflow_engine::consume::{Admission, Checkpoints};
 use shardflow_engine::lease::Tenure;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::lease_keeper::Command;
+use crate::shard_runner::Orders;
 use crate::shard_watch::ShardWatch;
 use crate::{Batch, CheckpointError};
 
@@ -23,6 +24,7 @@ pub struct Checkpointer {
     key: LeaseKey,
     tenure: Tenure,
     keeper: mpsc::Sender<Command>,
+    orders: watch::Receiver<Orders>,
     range: Arc<Mutex<Checkpoints>>,
     watch: ShardWatch,
 }
@@ -32,10 +34,11 @@ impl Checkpointer {
         row: &LeaseRow,
         tenure: Tenure,
         keeper: mpsc::Sender<Command>,
+        orders: watch::Receiver<Orders>,
         watch: ShardWatch,
     ) -> Self {
         let range = Arc::new(Mutex::new(Checkpoints::of(row)));
-        Self { key: row.key.clone(), tenure, keeper, range, watch }
+        Self { key: row.key.clone(), tenure, keeper, orders, range, watch }
     }
 
     /// Everything up to the end of this batch is done.
@@ -150,6 +153,12 @@ impl Checkpointer {
         // A keeper that has ended keeps no lease any more.
         self.keeper.send(command).await.map_err(|_| CheckpointError::LeaseLost)?;
         replied.await.unwrap_or(Err(CheckpointError::LeaseLost))
+    }
+
+    /// Waits until the shard is to be given up, which a handler hears of otherwise when its call has returned. Cancel safe.
+    pub(crate) async fn stop_asked(&self) {
+        // Without anybody to give orders, it is given up as well.
+        let _ordered = self.orders.clone().wait_for(|orders| orders.stop.is_some()).await.is_ok();
     }
 
     /// The checkpoint that is noted for later.

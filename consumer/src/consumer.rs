@@ -15,11 +15,13 @@ use crate::health::Patience;
 use crate::host::Host;
 use crate::lease_keeper::LeaseKeeper;
 use crate::lease_watch::LeaseWatch;
+use crate::offer::Offering;
 use crate::room::Room;
 use crate::supervisor::{Shards, Stopping, Supervisor};
 use crate::watch::{Board, Ending};
 use crate::{
-    Config, LeaseStore, LeaseThread, RecordProcessor, RunError, ShardInfo, Watch, Worker, WorkerMetrics,
+    Batches, CheckpointMode, Config, LeaseStore, LeaseThread, RecordProcessor, RunError, ShardInfo, Watch,
+    Worker, WorkerMetrics,
 };
 
 /// Reads one stream for one application, which is known by its lease store.
@@ -124,6 +126,19 @@ impl Consumer {
             ended
         });
         Ok(Worker { id, task: AbortOnDropHandle::new(task), stopping, watch })
+    }
+
+    /// Starts a worker that gives the batches of all its shards as one stream, for an application that is a loop rather
+    /// than a [`RecordProcessor`]. Trouble at the start is told by the stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`Consumer::run`].
+    pub fn batches(&self, checkpoints: CheckpointMode) -> Result<Batches, RunError> {
+        // Each shard waits with one batch in any case; there is no use in holding more of them here.
+        let (offers, offered) = mpsc::channel(1);
+        let worker = self.run(move |shard: &ShardInfo| Offering::new(shard, offers.clone()))?;
+        Ok(Batches::new(worker, offered, checkpoints))
     }
 }
 

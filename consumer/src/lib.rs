@@ -54,6 +54,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod batches;
 mod checkpointer;
 mod client;
 mod clock;
@@ -73,6 +74,7 @@ mod leases;
 mod list_shards;
 mod memory;
 mod metrics;
+mod offer;
 mod page;
 mod processor;
 mod reader;
@@ -90,6 +92,7 @@ mod watch;
 mod worker;
 
 pub use batch::Batch;
+pub use batches::{Batches, CheckpointMode};
 pub use checkpointer::{Checkpointer, PreparedCheckpoint};
 pub use config::{Config, ConfigKey, LeaseThread, Strays};
 pub use consumer::Consumer;
@@ -100,6 +103,7 @@ pub use health::{Behind, Health, LeaseTrouble, Problem, ShardHealth, WaitsFor};
 pub use leases::{Leases, RewindError};
 pub use list_shards::list_shards;
 pub use memory::MemoryLeases;
+pub use offer::Delivery;
 pub use processor::{RecordProcessor, ShardInfo, Stop};
 pub use reader::{FromShard, ReadFrom, ShardReader};
 pub use retrieval::{FanOutConsumer, Retrieval};

@@ -19,6 +19,7 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::error_policy::Sink;
 use crate::lease_keeper::Command;
+use crate::offer::Untouched;
 use crate::reads::{self, Reads};
 use crate::room::ShardRoom;
 use crate::shard_watch::ShardWatch;
@@ -64,7 +65,8 @@ where
             pending: self.row.pending.clone(),
             hash_key_range: self.row.hash_key_range,
         };
-        let checkpointer = Checkpointer::new(&self.row, self.tenure, self.keeper.clone(), self.watch.clone());
+        let (keeper, orders, watch) = (self.keeper.clone(), self.orders.clone(), self.watch.clone());
+        let checkpointer = Checkpointer::new(&self.row, self.tenure, keeper, orders, watch);
         let until = self.orders.borrow().until;
         let life = ShardLife::new(self.row.clone(), until, self.settings.clone(), seed(), now);
         let processor = Some((self.factory)(&info));
@@ -347,6 +349,12 @@ impl Call {
 fn answer<E: Into<Box<dyn StdError + Send + Sync>>>(result: Result<(), E>) -> Answer {
     match result {
         Ok(()) => Answer::Done,
-        Err(error) => Answer::Failed(Failure::refused("HandlerFailed", error.into().to_string())),
+        Err(error) => {
+            let error = error.into();
+            if error.is::<Untouched>() {
+                return Answer::Untouched;
+            }
+            Answer::Failed(Failure::refused("HandlerFailed", error.to_string()))
+        }
     }
 }

@@ -96,6 +96,7 @@ impl ShardMetrics {
             Doing::Receive => self.came(answer),
             Doing::Initialize => self.initialized(took),
             Doing::Stop => self.stopped(took),
+            Doing::Process(_) if matches!(answer, Answer::Untouched) => {}
             Doing::Process(batch) => {
                 self.processed(answered, took);
                 if answered {
@@ -299,7 +300,7 @@ impl Notes {
                     }
                     self.read_well();
                 }
-                Answer::Done | Answer::Fresh { .. } | Answer::Panicked(_) => {}
+                Answer::Done | Answer::Untouched | Answer::Fresh { .. } | Answer::Panicked(_) => {}
             }
             return Some(self.reading.remove(place));
         }
@@ -313,7 +314,7 @@ impl Notes {
         match answer {
             Answer::Done => self.worked_well(now, &step.doing, end),
             Answer::Failed(_) | Answer::Panicked(_) => self.failed_at = end.max(self.failed_at.take()),
-            Answer::Read(_) | Answer::Fresh { .. } => {}
+            Answer::Read(_) | Answer::Untouched | Answer::Fresh { .. } => {}
         }
         Some(step)
     }

@@ -101,6 +101,7 @@ pub(crate) fn end_of_shard(span: &Span, answer: &consume::Answer, took: Duration
     let outcome = match answer {
         Answer::Failed(failure) | Answer::Panicked(failure) => failure.code.as_str(),
         Answer::Done => "done",
+        Answer::Untouched => "untouched",
         Answer::Read(_) | Answer::Fresh { .. } => "answered",
     };
     span.record("outcome", outcome).record("took", debug(took));

@@ -156,7 +156,7 @@ impl ShardLife {
             Answer::Read(answer) => Ok(answer),
             Answer::Failed(failure) => Err(failure),
             // It is no answer to anything that reading asks for.
-            Answer::Done | Answer::Fresh { .. } | Answer::Panicked(_) => {
+            Answer::Done | Answer::Untouched | Answer::Fresh { .. } | Answer::Panicked(_) => {
                 Err(Failure::unknown("Unreadable", "an answer of another kind"))
             }
         };
@@ -273,6 +273,8 @@ pub enum Answer {
     Read(ReadAnswer),
     /// What had no other answer is done.
     Done,
+    /// Nobody has looked at the batch: it was taken back, since the shard is to be given up. That is no failure.
+    Untouched,
     /// There is a fresh handler.
     Fresh {
         /// The checkpoint that is stored.

@@ -167,6 +167,7 @@ impl ShardLife {
     pub(super) fn worked(&mut self, now: Moment, task: Task, answer: Answer) {
         match answer {
             Answer::Done => self.done(now, task),
+            Answer::Untouched => self.work = Work::Due { task, at: now },
             Answer::Failed(failure) => self.failed(now, task, failure),
             Answer::Panicked(failure) => self.panicked(now, task, failure),
             Answer::Fresh { checkpoint, passed } => {

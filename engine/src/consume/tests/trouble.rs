@@ -72,6 +72,21 @@ fn only_the_record_at_fault_is_skipped() {
 }
 
 #[test]
+fn a_batch_that_is_taken_back_is_no_failure() {
+    let mut talk = with_policy(1, Then::Skip);
+    talk.page(vec![record(1)], 0);
+    talk.life.stop(talk.now, Stop::Handoff);
+    let (id, _) = talk.take("work", Talk::is_work);
+    talk.answer(id, Answer::Untouched);
+    assert!(
+        matches!(talk.asked[..], [(_, Request::Stop(Stop::Handoff))]),
+        "not passed over: {:?}",
+        talk.asked
+    );
+    assert!(talk.told.is_empty(), "{:?}", talk.told);
+}
+
+#[test]
 fn a_dead_letter_is_sent_until_it_is_taken() {
     let mut talk = with_policy(2, Then::DeadLetter);
     talk.page(vec![record(1)], 500);
