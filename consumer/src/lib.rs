@@ -43,6 +43,8 @@
 //! **What it costs.** A task a shard, memory for records that are not processed yet up to [`Config::max_buffered_bytes`] for all
 //! of them, and a thread that keeps the leases, so that neither a slow handler nor a blocked runtime can cost one.
 //!
+//! **As a loop** an application reads one stream of the [`Batches`] of all shards, and acknowledges each.
+//!
 //! **Without leases** a [`ShardReader`] reads one shard from a position that its caller keeps, for stream engines with
 //! checkpoints of their own; [`list_shards()`] tells which shards there are.
 //!
