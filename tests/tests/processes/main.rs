@@ -2,7 +2,7 @@
 //!
 //! Nothing here measures time: a test waits until something holds, and fails if it does not within a minute.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what is not as expected fails the test")]
 
 mod account;
 mod fleet;
