@@ -1,5 +1,5 @@
 //! Consumers as one stream of batches, under a paused clock.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what is not as expected fails the test")]
+#![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -66,6 +66,7 @@ impl Seen {
 }
 
 /// A loop that takes its time for each batch, until the stream ends.
+#[expect(clippy::disallowed_methods, reason = "whoever calls it waits for its end")]
 fn consume(mut batches: Batches, seen: &Seen, pause: Duration) -> JoinHandle<Result<(), RunError>> {
     let (seen, who) = (seen.clone(), batches.id().to_string());
     tokio::spawn(async move {

@@ -81,7 +81,8 @@ mod tests {
             let mut aggregator = Aggregator::new(AggregateSize::MAX);
             for (key, explicit, size) in records {
                 let record = Record::new(key.to_string(), vec![1; size]).unwrap();
-                let record = explicit.map_or(record.clone(), |key| record.explicit_hash_key(HashKey(key)));
+                let record =
+                    explicit.map_or_else(|| record.clone(), |key| record.explicit_hash_key(HashKey(key)));
                 assert!(aggregator.try_push(record).is_ok());
             }
             let mut data = aggregator.finish().unwrap().data.to_vec();
@@ -116,7 +117,7 @@ mod tests {
     #[test]
     fn chunks_do_not_show() {
         let record = |number: usize| UserRecord {
-            aggregated: number % 3 > 0,
+            aggregated: !number.is_multiple_of(3),
             partition_key: Some(PartitionKey::as_written(number.to_string().into())),
             ..UserRecord::alone(kinesis_record(number, Bytes::new()))
         };
