@@ -82,7 +82,7 @@ mod tests {
             for (key, explicit, size) in records {
                 let record = Record::new(key.to_string(), vec![1; size]).unwrap();
                 let record =
-                    explicit.map_or_else(|| record.clone(), |key| record.explicit_hash_key(HashKey(key)));
+                    if let Some(key) = explicit { record.explicit_hash_key(HashKey(key)) } else { record };
                 assert!(aggregator.try_push(record).is_ok());
             }
             let mut data = aggregator.finish().unwrap().data.to_vec();

@@ -54,6 +54,8 @@ pub struct Coordinator {
     pub(super) tenures: u64,
     /// Since when it shuts down.
     pub(super) stopping: Option<Moment>,
+    /// Whether it has looked, with all leases given up, for some that were given to it meanwhile.
+    pub(super) looked_back: LookBack,
     pub(super) led: bool,
     pub(super) ids: RequestIds,
     pub(super) requests: VecDeque<(RequestId, Request)>,
@@ -91,6 +93,7 @@ impl Coordinator {
             slowest: Duration::ZERO,
             tenures: 0,
             stopping: None,
+            looked_back: LookBack::Not,
             led: false,
             ids: RequestIds::default(),
             requests: VecDeque::new(),
@@ -191,6 +194,7 @@ impl Coordinator {
         self.let_go_in_time(now);
         self.leave_ready(now);
         self.retry_leaving(now);
+        self.look_back();
         self.advance_families(now);
         self.advance_start(now);
         self.report_in_time(now);
@@ -316,7 +320,8 @@ impl Coordinator {
             matches!(pending, Pending::Forget | Pending::Take { .. } | Pending::CreateChild { .. })
                 || matches!(pending, Pending::Lock { .. })
         };
-        self.held.is_empty() && self.leaving.is_empty() && !self.pending.values().any(goes)
+        let looked_back = self.looked_back == LookBack::Done || !self.admission.is_granted();
+        looked_back && self.held.is_empty() && self.leaving.is_empty() && !self.pending.values().any(goes)
     }
 
     // Looking at the table.
@@ -363,10 +368,11 @@ impl Coordinator {
         }
         self.note_failures(now);
         self.lock.look(now, lock.as_ref());
-        self.begin_start(now);
         if self.stopping.is_some() {
+            self.pass_on(now);
             return;
         }
+        self.begin_start(now);
         self.notice_handoffs(now);
         self.doubt(now);
         self.tell_ready();
@@ -377,6 +383,9 @@ impl Coordinator {
     }
 
     fn look_failed(&mut self, now: Moment, answer: Answer) {
+        if self.stopping.is_some() {
+            self.looked_back = LookBack::Done;
+        }
         if let Answer::Failed(failure) = answer {
             self.start_failed(now, failure);
         }
@@ -393,6 +402,14 @@ impl Coordinator {
     pub(super) fn unable(&mut self, code: &str, message: String) {
         self.events.push_back(Event::Unable(Failure::refused(code, message)));
     }
+}
+
+/// A worker's last look.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum LookBack {
+    Not,
+    Looking,
+    Done,
 }
 
 /// A lease that is given up, until the table says so.

@@ -1,8 +1,10 @@
 //! Giving leases up: to a worker that is to have them, or to whoever wants them.
 
+use std::collections::BTreeMap;
+
 use shardflow_core::{LeaseChange, LeaseKey, LeaseRow, WorkerId};
 
-use super::coordinator::{Coordinator, Leaving};
+use super::coordinator::{Coordinator, Leaving, LookBack};
 use super::held::{Held, Tenure};
 use super::messages::{Answer, Event, NotWritten, Pending, Request};
 use crate::Moment;
@@ -156,6 +158,49 @@ impl Coordinator {
                 self.events.push_back(Event::LetGo { key: key.clone(), tenure: held.tenure });
             }
         }
+    }
+
+    /// Looks once more before it goes: a worker that stops at the same time may have handed a lease to this one.
+    pub(super) fn look_back(&mut self) {
+        let gave_up = self.stopping.is_some() && self.held.is_empty() && self.leaving.is_empty();
+        if gave_up && self.looked_back == LookBack::Not && self.admission.is_granted() {
+            self.looked_back = LookBack::Looking;
+            self.send(Pending::Look, Request::Look);
+        }
+    }
+
+    /// Passes on what the last look shows to be ours.
+    pub(super) fn pass_on(&mut self, now: Moment) {
+        if self.looked_back != LookBack::Looking {
+            return;
+        }
+        self.looked_back = LookBack::Done;
+        let mine = |row: &LeaseRow| row.owner.as_ref() == Some(&self.me) && row.checkpoint_owner.is_none();
+        let loads = self.seen.to_read().map(|seen| Load {
+            key: &seen.row.key,
+            owner: seen.row.owner.as_ref().filter(|_| !mine(&seen.row)),
+            settled: false,
+            urgent: true,
+            throughput: None,
+        });
+        let given = by_count(loads, self.candidates(now), self.settings.max_leases);
+        let to: BTreeMap<_, _> = given
+            .into_iter()
+            .filter_map(|decision| match decision {
+                Decision::Give { key, to } => Some((key, to)),
+                Decision::Move { .. } => None,
+            })
+            .collect();
+        let rows: Vec<_> = self.seen.iter().map(|seen| &seen.row).filter(|row| mine(row)).cloned().collect();
+        for row in rows.into_iter().filter(|row| !row.checkpoint.is_shard_end()) {
+            let owner = row.owner.clone();
+            let change = match to.get(&row.key) {
+                Some(to) => LeaseChange::Assign { to: to.clone(), owner, checkpoint_owner: None },
+                None => LeaseChange::Evict { owner, checkpoint_owner: None },
+            };
+            self.leaving.insert(row.key, Leaving { change, tries: 0, retry: Some(now) });
+        }
+        self.retry_leaving(now);
     }
 
     /// Gives up the leases that are left and have nothing under way.

@@ -77,3 +77,21 @@ fn a_handoff_that_begins_while_leaving_goes_to_who_asked() {
         (Some(worker("b")), None)
     );
 }
+
+#[test]
+fn what_was_handed_to_a_worker_that_stops_is_passed_on() {
+    let mut fleet = Fleet::settled(2);
+    fleet.join("b");
+    fleet.hand_over_for(10);
+    // Behind its back, in the middle of its shutdown, another one that stops hands it a lease.
+    let now = fleet.now;
+    fleet.workers.get_mut("b").unwrap().shut_down(now);
+    let mut row = LeaseRow::new(ShardId::numbered(7), at(5));
+    row.owner = Some(worker("b"));
+    row.counter = 9;
+    fleet.table.insert(row.key.clone(), row);
+    fleet.hand_over_for(10);
+    assert!(fleet.workers["b"].is_idle());
+    assert_eq!((fleet.row(7).owner.clone(), fleet.row(7).checkpoint.clone()), (Some(worker("a")), at(5)));
+    assert_eq!(fleet.count("a"), 3);
+}
