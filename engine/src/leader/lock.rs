@@ -54,19 +54,14 @@ impl Lock {
             (lock.clone(), unmoved.map_or(now, |(_, since)| since))
         });
         // A write of ours whose answer was lost has landed. When, is not known: the next one proves it.
-        let landed = |(lock, _): &(LeaderLock, Moment)| {
-            lock.owner == self.me && self.tried.as_ref() == Some(&lock.version)
-        };
-        if let (Some(mine), Some((lock, _))) = (&mut self.mine, &self.seen)
-            && lock.owner == self.me
-            && self.tried.as_ref() == Some(&lock.version)
-        {
-            mine.version.clone_from(&lock.version);
-        } else if self.mine.is_none()
-            && !self.writing
-            && let Some((lock, _)) = self.seen.as_ref().filter(|seen| landed(seen))
-        {
-            self.mine = Some(Mine { version: lock.version.clone(), proven_at: Moment::START, next: now });
+        let ours = |lock: &&LeaderLock| lock.owner == self.me && self.tried.as_ref() == Some(&lock.version);
+        let Some(version) = lock.filter(ours).map(|lock| lock.version.clone()) else { return };
+        match &mut self.mine {
+            Some(mine) => mine.version = version,
+            None if !self.writing => {
+                self.mine = Some(Mine { version, proven_at: Moment::START, next: now });
+            }
+            None => {}
         }
     }
 

@@ -22,18 +22,22 @@ impl Coordinator {
         }
         self.stopping = Some(now);
         self.expire(now);
-        let offers = self.share_out(now);
+        let mut shares = self.share_out(now, |row| self.held.contains_key(&row.key));
+        let mut offers = Vec::new();
         for (key, held) in &mut self.held {
-            held.leaving |= held.waiting;
-            let offered = offers.iter().any(|(offered, _)| offered == key);
-            if !held.waiting && held.handing_over.is_none() && !offered {
-                self.events.push_back(Event::LetGo { key: key.clone(), tenure: held.tenure });
+            let to = shares.remove(key).filter(|_| !held.leaving);
+            if held.waiting {
+                held.leaving = true;
+            } else if held.handing_over.is_none() {
+                let (key, tenure) = (key.clone(), held.tenure);
+                match to {
+                    Some(to) => offers.push((key, tenure, to)),
+                    None => self.events.push_back(Event::LetGo { key, tenure }),
+                }
             }
         }
-        for (key, to) in offers {
-            if let Some(tenure) = self.held.get(&key).map(|held| held.tenure) {
-                self.offer(&key, tenure, to);
-            }
+        for (key, tenure, to) in offers {
+            self.offer(&key, tenure, to);
         }
         if self.admission.is_granted() {
             let request = Request::Forget { worker: self.me.clone(), updated: None };
@@ -45,27 +49,21 @@ impl Coordinator {
         self.handle_timeout(now);
     }
 
-    /// Who is to have which of our leases.
-    fn share_out(&self, now: Moment) -> Vec<(LeaseKey, WorkerId)> {
-        let loads = self.seen.to_read().map(|seen| {
-            let mine = self.held.get(&seen.row.key);
-            Load {
-                key: &seen.row.key,
-                owner: seen.row.owner.as_ref().filter(|_| mine.is_none()),
-                settled: false,
-                urgent: true,
-                throughput: None,
-            }
+    /// Who is to have which lease, if those that are `ours` are free.
+    fn share_out(&self, now: Moment, ours: impl Fn(&LeaseRow) -> bool) -> BTreeMap<LeaseKey, WorkerId> {
+        let loads = self.seen.to_read().map(|seen| Load {
+            key: &seen.row.key,
+            owner: seen.row.owner.as_ref().filter(|_| !ours(&seen.row)),
+            settled: false,
+            urgent: true,
+            throughput: None,
         });
-        let given = by_count(loads, self.candidates(now), self.settings.max_leases);
-        let ours = |decision| match decision {
-            Decision::Give { key, to } => {
-                let held = self.held.get(&key)?;
-                (!held.waiting && held.handing_over.is_none() && !held.leaving).then_some((key, to))
-            }
+        let given = by_count(loads, self.candidates(now), self.settings.max_leases).into_iter();
+        let given = given.filter_map(|decision| match decision {
+            Decision::Give { key, to } => Some((key, to)),
             Decision::Move { .. } => None,
-        };
-        given.into_iter().filter_map(ours).collect()
+        });
+        given.collect()
     }
 
     /// Begins to hand a lease of ours over.
@@ -176,26 +174,12 @@ impl Coordinator {
         }
         self.looked_back = LookBack::Done;
         let mine = |row: &LeaseRow| row.owner.as_ref() == Some(&self.me) && row.checkpoint_owner.is_none();
-        let loads = self.seen.to_read().map(|seen| Load {
-            key: &seen.row.key,
-            owner: seen.row.owner.as_ref().filter(|_| !mine(&seen.row)),
-            settled: false,
-            urgent: true,
-            throughput: None,
-        });
-        let given = by_count(loads, self.candidates(now), self.settings.max_leases);
-        let to: BTreeMap<_, _> = given
-            .into_iter()
-            .filter_map(|decision| match decision {
-                Decision::Give { key, to } => Some((key, to)),
-                Decision::Move { .. } => None,
-            })
-            .collect();
+        let mut shares = self.share_out(now, mine);
         let rows: Vec<_> = self.seen.iter().map(|seen| &seen.row).filter(|row| mine(row)).cloned().collect();
         for row in rows.into_iter().filter(|row| !row.checkpoint.is_shard_end()) {
             let owner = row.owner.clone();
-            let change = match to.get(&row.key) {
-                Some(to) => LeaseChange::Assign { to: to.clone(), owner, checkpoint_owner: None },
+            let change = match shares.remove(&row.key) {
+                Some(to) => LeaseChange::Assign { to, owner, checkpoint_owner: None },
                 None => LeaseChange::Evict { owner, checkpoint_owner: None },
             };
             self.leaving.insert(row.key, Leaving { change, tries: 0, retry: Some(now) });
