@@ -325,6 +325,10 @@ impl Loop {
                     seconds_ahead = ahead,
                     "the clock of another worker and this one's are far apart"
                 ),
+                Event::StreamFound { .. }
+                | Event::StreamListed { .. }
+                | Event::StreamFails { .. }
+                | Event::StreamDeleted { .. } => {}
                 Event::Acquired { .. }
                 | Event::Kept { .. }
                 | Event::HandoffAsked { .. }
@@ -359,7 +363,7 @@ async fn carry_out(context: &Context, request: Request) -> Answer {
     let written =
         |result: Result<(), StoreError>| result.map_or_else(StoreError::into_answer, |()| Answer::Written);
     // Bounded by the client, page by page: a long list may take longer than one write.
-    if let Request::ListShards(filter) = request {
+    if let Request::ListShards { filter, .. } = request {
         return client.list_shards(filter).await.map_or_else(Answer::Failed, Answer::Shards);
     }
     let work = async {
@@ -385,7 +389,8 @@ async fn carry_out(context: &Context, request: Request) -> Answer {
             Request::Forget { worker, updated } => written(store.delete_member(&worker, updated).await),
             Request::Lock(change) => written(store.change_lock(&change).await),
             Request::Claim(version) => written(store.claim(&version, worker).await),
-            Request::ListShards(_) => unreachable!("answered above"),
+            Request::ListShards { .. } => unreachable!("answered above"),
+            Request::Describe(_) => unreachable!("there is one stream"),
         }
     };
     let late = |_| Answer::Failed(Failure::unknown("Timeout", format!("no answer within {timeout:?}")));

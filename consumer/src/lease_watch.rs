@@ -74,11 +74,12 @@ impl LeaseWatch {
             Request::Write { key, change } => self.writes(key, change),
             Request::Create(_) => Asked::Create,
             Request::Report(_) => Asked::Report,
-            Request::ListShards(_) => Asked::ListShards,
+            Request::ListShards { .. } => Asked::ListShards,
             Request::Get(_)
             | Request::Delete(_)
             | Request::Forget { .. }
             | Request::Lock(_)
+            | Request::Describe(_)
             | Request::Claim(_) => Asked::Other,
         };
         self.asked.insert(id, (asked, now, span.clone()));
@@ -115,7 +116,11 @@ impl LeaseWatch {
                 notes.seen = Some(now);
                 notes.trouble = None;
             }
-            Answer::Row(_) | Answer::Written | Answer::Conflict(_) | Answer::Shards(_) => {}
+            Answer::Row(_)
+            | Answer::Written
+            | Answer::Conflict(_)
+            | Answer::Shards(_)
+            | Answer::Described(_) => {}
         }
         if let Some(metrics) = &self.metrics {
             metrics.answered(asked, notes.leads, now.since(since), answer);
@@ -144,6 +149,10 @@ impl LeaseWatch {
             | Event::ChildrenEntered { .. }
             | Event::ChildrenMustWait { .. }
             | Event::ClockSkew { .. }
+            | Event::StreamFound { .. }
+            | Event::StreamListed { .. }
+            | Event::StreamFails { .. }
+            | Event::StreamDeleted { .. }
             | Event::Unable(_) => {}
         }
     }

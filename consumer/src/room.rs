@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use shardflow_core::ShardId;
+use shardflow_core::LeaseKey;
 use shardflow_engine::consume::{Budget, ShardLife};
 use tokio::sync::oneshot;
 
@@ -14,7 +14,7 @@ pub(crate) struct Room(Arc<Mutex<Shared>>);
 #[derive(Debug)]
 struct Shared {
     budget: Budget,
-    waiting: BTreeMap<ShardId, oneshot::Sender<()>>,
+    waiting: BTreeMap<LeaseKey, oneshot::Sender<()>>,
 }
 
 impl Room {
@@ -23,7 +23,7 @@ impl Room {
     }
 
     /// A shard's place in it, until that is dropped.
-    pub(crate) fn enter(&self, shard: ShardId) -> ShardRoom {
+    pub(crate) fn enter(&self, shard: LeaseKey) -> ShardRoom {
         self.lock().budget.enter(shard.clone());
         ShardRoom { room: self.clone(), shard }
     }
@@ -49,7 +49,7 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct ShardRoom {
     room: Room,
-    shard: ShardId,
+    shard: LeaseKey,
 }
 
 impl ShardRoom {

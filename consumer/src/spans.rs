@@ -117,7 +117,7 @@ pub(crate) fn end_of_shard(span: &Span, answer: &consume::Answer, took: Duration
 pub(crate) fn of_leases(stream: &Stream, request: &lease::Request) -> Span {
     use lease::Request;
     let (what, key) = match request {
-        Request::ListShards(_) => {
+        Request::ListShards { .. } | Request::Describe(_) => {
             return debug_span!("list_shards", %stream, outcome = Empty, took = Empty);
         }
         Request::Look => ("look", None),
@@ -160,7 +160,9 @@ pub(crate) fn end_of_leases(span: &Span, answer: &lease::Answer, took: Duration)
         Answer::Failed(Failure { code, .. }) => code.as_str(),
         Answer::Conflict(_) => "conflict",
         Answer::Written => "written",
-        Answer::View { .. } | Answer::Keys(_) | Answer::Row(_) | Answer::Shards(_) => "answered",
+        Answer::View { .. } | Answer::Keys(_) | Answer::Row(_) | Answer::Shards(_) | Answer::Described(_) => {
+            "answered"
+        }
     };
     span.record("outcome", outcome).record("took", debug(took));
 }

@@ -212,6 +212,10 @@ where
             | Event::ChildrenMustWait { .. }
             | Event::Leads(_)
             | Event::ClockSkew { .. }
+            | Event::StreamFound { .. }
+            | Event::StreamListed { .. }
+            | Event::StreamFails { .. }
+            | Event::StreamDeleted { .. }
             | Event::Unable(_) => {}
         }
     }
@@ -230,7 +234,7 @@ where
             tenure,
             settings: self.settings.clone(),
             sink: self.sink.clone(),
-            room: self.room.enter(row.shard_id.clone()),
+            room: self.room.enter(key.clone()),
             client: self.client.clone(),
             keeper: self.keeper.clone(),
             orders: receiver,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use shardflow_core::ShardId;
+use shardflow_core::LeaseKey;
 
 /// Who has how much, and who waits for more.
 ///
@@ -14,9 +14,9 @@ use shardflow_core::ShardId;
 pub struct Budget {
     total: usize,
     used: usize,
-    shards: BTreeMap<ShardId, Held>,
+    shards: BTreeMap<LeaseKey, Held>,
     /// Those that wait, in the order in which they asked, with how much for.
-    waiting: VecDeque<(ShardId, usize)>,
+    waiting: VecDeque<(LeaseKey, usize)>,
 }
 
 /// What one shard has.
@@ -41,19 +41,19 @@ impl Budget {
     }
 
     /// A shard begins.
-    pub fn enter(&mut self, shard: ShardId) {
+    pub fn enter(&mut self, shard: LeaseKey) {
         self.shards.entry(shard).or_default();
     }
 
     /// A shard is given up, with all that it had.
-    pub fn leave(&mut self, shard: &ShardId) {
+    pub fn leave(&mut self, shard: &LeaseKey) {
         self.waiting.retain(|(waiting, _)| waiting != shard);
         self.used -= self.shards.remove(shard).unwrap_or_default().all();
     }
 
     /// A shard has so many bytes now: records, and what it was granted for a read that is under way. One that still waits
     /// for an answer keeps what it may have been granted meanwhile.
-    pub fn hold(&mut self, shard: &ShardId, bytes: usize, waits: bool) {
+    pub fn hold(&mut self, shard: &LeaseKey, bytes: usize, waits: bool) {
         if let Some(held) = self.shards.get_mut(shard) {
             let granted = if waits { held.granted } else { 0 };
             self.used = self.used - held.all() + bytes + granted;
@@ -62,7 +62,7 @@ impl Budget {
     }
 
     /// A shard wants to read that much. [`Budget::poll_grant`] names it when it may. It can ask for one thing at a time.
-    pub fn ask(&mut self, shard: ShardId, bytes: usize) {
+    pub fn ask(&mut self, shard: LeaseKey, bytes: usize) {
         match self.waiting.iter_mut().find(|(waiting, _)| *waiting == shard) {
             Some((_, asked)) => *asked = bytes,
             None => self.waiting.push_back((shard, bytes)),
@@ -70,7 +70,7 @@ impl Budget {
     }
 
     /// The next shard that may read what it asked for, which it has from now on.
-    pub fn poll_grant(&mut self) -> Option<ShardId> {
+    pub fn poll_grant(&mut self) -> Option<LeaseKey> {
         let share = self.total / self.shards.len().max(1);
         let mut first = true;
         let next = self.waiting.iter().position(|(shard, bytes)| {
@@ -99,9 +99,10 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shardflow_core::ShardId;
 
-    fn shard(number: u64) -> ShardId {
-        ShardId::numbered(number)
+    fn shard(number: u64) -> LeaseKey {
+        LeaseKey::from(&ShardId::numbered(number))
     }
 
     fn with_shards(total: usize, count: u64) -> Budget {
@@ -110,7 +111,7 @@ mod tests {
         budget
     }
 
-    fn granted(budget: &mut Budget) -> Vec<ShardId> {
+    fn granted(budget: &mut Budget) -> Vec<LeaseKey> {
         std::iter::from_fn(|| budget.poll_grant()).collect()
     }
 

@@ -85,7 +85,7 @@ impl Coordinator {
             }
             Answer::Failed(failure) => {
                 self.admission = Admission::Unknown;
-                self.start_failed(now, failure);
+                self.table_failed(now, failure);
             }
             // Another worker was faster; a look tells what it has noted.
             _ => {

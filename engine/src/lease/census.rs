@@ -25,8 +25,8 @@ impl Coordinator {
             !kept && (seen.row.holder().is_none() || seen.is_unkept(now, patience))
         };
         Census {
-            leases: self.seen.to_read().count(),
-            unkept: self.seen.to_read().filter(unkept).count(),
+            leases: self.to_read().count(),
+            unkept: self.to_read().filter(unkept).count(),
             workers: self.candidates(now).count(),
         }
     }

@@ -14,7 +14,7 @@ use super::held::{Held, Tenure};
 use super::messages::{Answer, CheckpointId, Event, NotWritten, Pending, Request};
 use super::report::Report;
 use super::sighting::Sightings;
-use super::start::Start;
+use super::streams::Streams;
 use super::write::Wrote;
 use crate::leader::{Lock, Members, Written};
 use crate::request::RequestIds;
@@ -36,11 +36,7 @@ pub struct Coordinator {
     pub(super) lock: Lock,
     pub(super) report: Report,
     pub(super) admission: Admission,
-    pub(super) start: Start,
-    /// Whether it has been through with the start once.
-    pub(super) started: bool,
-    /// Since when looks have shown that a lease is missing.
-    pub(super) missing_since: Option<Moment>,
+    pub(super) streams: Streams,
     pub(super) pending: BTreeMap<RequestId, Pending>,
     pub(super) next_look: Moment,
     /// When the table is scanned again. Looks in between ask the index.
@@ -71,6 +67,17 @@ impl Coordinator {
     /// A worker without leases, which looks at the table at once. The seed spreads workers that start together.
     #[must_use]
     pub fn new(me: WorkerId, settings: Settings, seed: u64, now: Moment) -> Self {
+        let streams = Streams::one(settings.initial_position);
+        Self::with(me, settings, streams, seed, now)
+    }
+
+    /// A worker of an application that reads several streams: those of [`Coordinator::set_streams`], none before.
+    #[must_use]
+    pub fn of_streams(me: WorkerId, settings: Settings, seed: u64, now: Moment) -> Self {
+        Self::with(me, settings, Streams::several(), seed, now)
+    }
+
+    fn with(me: WorkerId, settings: Settings, streams: Streams, seed: u64, now: Moment) -> Self {
         let mut this = Self {
             lock: Lock::new(me.clone(), settings.lock_lasts),
             report: Report::default(),
@@ -81,9 +88,7 @@ impl Coordinator {
             seen: Sightings::default(),
             members: Members::default(),
             admission: Admission::Unknown,
-            start: Start::Looking,
-            started: false,
-            missing_since: None,
+            streams,
             pending: BTreeMap::new(),
             next_look: now,
             next_scan: now,
@@ -196,6 +201,7 @@ impl Coordinator {
         self.retry_leaving(now);
         self.look_back();
         self.advance_families(now);
+        self.describe(now);
         self.advance_start(now);
         self.report_in_time(now);
         self.compete(now);
@@ -211,11 +217,12 @@ impl Coordinator {
             (Pending::Look, answer) => self.look_failed(now, answer),
             (Pending::Assigned, answer) => self.keys_found(answer),
             (Pending::Found, answer) => self.row_found(now, answer),
-            (Pending::Shards, answer) => self.shards_listed(now, answer),
+            (Pending::Described(stream), answer) => self.described(now, stream, answer),
+            (Pending::Shards { stream }, answer) => self.shards_listed(now, &stream, answer),
             (Pending::Relatives { key, tenure, missing }, answer) => {
                 self.relatives_listed(now, &key, tenure, &missing, answer);
             }
-            (Pending::Create, answer) => self.created(now, answer),
+            (Pending::Create { stream }, answer) => self.created(now, &stream, answer),
             (Pending::CreateChild { key, tenure, row, sent }, answer) => {
                 self.child_created(now, &key, tenure, *row, sent, answer);
             }
@@ -280,7 +287,8 @@ impl Coordinator {
         let report = admitted.then(|| self.report.wakes()).flatten();
         let lock = (admitted && self.settings.may_lead).then(|| self.lock.wakes()).flatten();
         let offers = self.offers_end();
-        [look, held, leaving, families, report, lock, offers, self.start.retry()].into_iter().flatten().min()
+        let streams = [self.next_description(), self.start_goes_on()].into_iter().flatten().min();
+        [look, held, leaving, families, report, lock, offers, streams].into_iter().flatten().min()
     }
 
     // What is so.
@@ -307,10 +315,11 @@ impl Coordinator {
         self.lock.leads(now)
     }
 
-    /// Whether it has seen the table and made sure that every shard has a lease.
+    /// Whether it has seen the table and made sure that every shard has a lease; of several streams, that they can be had is
+    /// not waited for.
     #[must_use]
     pub fn has_started(&self) -> bool {
-        self.started
+        self.streams.have_started()
     }
 
     /// Whether nothing is held and nothing under way that gives something up.
@@ -336,7 +345,7 @@ impl Coordinator {
         }
         let spread = 0.95 + 0.1 * self.rng.f64();
         self.next_look = now.after(self.settings.look_every.mul_f64(spread));
-        if now < self.next_scan && self.started {
+        if now < self.next_scan && self.streams.have_started() {
             self.send(Pending::Assigned, Request::Assigned);
         } else {
             self.send(Pending::Look, Request::Look);
@@ -363,9 +372,14 @@ impl Coordinator {
         for worker in self.seen.look(now, leases, &mut self.rng) {
             self.members.renewed(now, &worker);
         }
+        if let Some(failure) = self.other_keys() {
+            self.events.push_back(Event::Unable(failure));
+            return;
+        }
         if !self.admit(now, version.as_ref()) {
             return;
         }
+        self.note_declines(now);
         self.note_failures(now);
         self.lock.look(now, lock.as_ref());
         if self.stopping.is_some() {
@@ -378,6 +392,7 @@ impl Coordinator {
         self.tell_ready();
         self.take_up_again(now);
         self.lead(now);
+        self.retire(now);
         self.take_what_nobody_keeps(now);
         self.look_again_in_time(now);
     }
@@ -387,7 +402,7 @@ impl Coordinator {
             self.looked_back = LookBack::Done;
         }
         if let Answer::Failed(failure) = answer {
-            self.start_failed(now, failure);
+            self.table_failed(now, failure);
         }
         self.next_look = self.next_look.min(now.after(Self::EAGER));
     }

@@ -22,6 +22,7 @@ impl Coordinator {
             .iter()
             .map(|sighting| &sighting.row)
             .filter(mine)
+            .filter(|row| self.reads(&row.stream))
             .filter(|row| !row.checkpoint.is_shard_end() && self.is_free_here(&row.key))
             .cloned()
             .collect();
@@ -54,7 +55,7 @@ impl Coordinator {
     /// than its holder would believe in it. First up to its share among those that do so too; what these have not taken
     /// when all of them must have seen it, it takes as well if it has room.
     pub(super) fn take_what_nobody_keeps(&mut self, now: Moment) {
-        let to_read: Vec<_> = self.seen.to_read().collect();
+        let to_read: Vec<_> = self.to_read().collect();
         let unkept = |seen: &Sighting, more| {
             let here = !self.is_free_here(&seen.row.key);
             let jitter = seen.jitter(self.settings.jitter());
@@ -188,11 +189,10 @@ impl Coordinator {
             let first = seen.since.after(patience + own);
             if first > now { first } else { first.after(self.settings.look_every + jitter) }
         };
-        let others = self.seen.to_read().filter(|seen| seen.row.holder() != Some(&self.me));
+        let others = self.to_read().filter(|seen| seen.row.holder() != Some(&self.me));
         let others = others.filter(|seen| self.is_free_here(&seen.row.key));
         let expiry = others.map(expiry).filter(|at| *at > now).min();
         let coming = self
-            .seen
             .to_read()
             .any(|s| s.row.owner.as_ref() == Some(&self.me) && s.row.checkpoint_owner.is_some());
         let eager = coming.then(|| now.after(Self::EAGER));
@@ -209,7 +209,8 @@ impl Coordinator {
     /// Who has let a lease expire is given none before it shows that it lives.
     pub(super) fn note_failures(&mut self, now: Moment) {
         let mut failed = Vec::new();
-        for seen in self.seen.iter().filter(|seen| !seen.row.checkpoint.is_shard_end()) {
+        let to_read = self.seen.iter().filter(|seen| !seen.row.checkpoint.is_shard_end());
+        for seen in to_read.filter(|seen| self.reads(&seen.row.stream)) {
             if let Some(holder) = seen.row.holder().filter(|holder| **holder != self.me)
                 && seen.is_unkept(now, self.patience(&seen.row, seen.settled))
             {

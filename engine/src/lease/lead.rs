@@ -24,12 +24,13 @@ impl Coordinator {
 
     /// What a leader does after each look.
     pub(super) fn lead(&mut self, now: Moment) {
-        if self.lock.leads(now) && self.started {
+        if self.lock.leads(now) && self.streams.have_started() {
             let balances = now >= self.next_balancing;
             if balances {
                 self.next_balancing = now.after(self.settings.balance_every);
             }
-            for decision in self.decide(now, balances) {
+            let decisions = self.decide(now, balances);
+            for decision in self.without_declined(decisions) {
                 self.direct(now, decision);
             }
             self.end_handoffs(now);
@@ -38,7 +39,8 @@ impl Coordinator {
     }
 
     fn decide(&self, now: Moment, balances: bool) -> Vec<Decision> {
-        let loads = self.seen.to_read().filter(|seen| !self.is_directed(&seen.row.key)).map(|seen| {
+        let complete = self.to_read().filter(|seen| self.is_complete(&seen.row.stream));
+        let loads = complete.filter(|seen| !self.is_directed(&seen.row.key)).map(|seen| {
             let row = &seen.row;
             let unkept = seen.is_unkept(now, self.patience(row, seen.settled));
             let mine = self.held.contains_key(&row.key);
@@ -108,7 +110,6 @@ impl Coordinator {
     fn end_handoffs(&mut self, now: Moment) {
         let patience = self.settings.handoff_timeout + self.settings.failover;
         let overdue: Vec<_> = self
-            .seen
             .to_read()
             .filter(|seen| seen.row.checkpoint_owner.is_some() && now.since(seen.owned_since) >= patience)
             .map(|seen| seen.row.clone())
@@ -133,7 +134,7 @@ impl Coordinator {
             .seen
             .iter()
             .map(|seen| &seen.row)
-            .filter(|row| row.checkpoint.is_shard_end() && self.is_outlived(row))
+            .filter(|row| row.checkpoint.is_shard_end() && self.reads(&row.stream) && self.is_outlived(row))
             .filter(|row| leads || row.owner.as_ref() == Some(&self.me))
             .cloned()
             .collect();

@@ -51,7 +51,7 @@ impl Coordinator {
 
     /// Who is to have which lease, if those that are `ours` are free.
     fn share_out(&self, now: Moment, ours: impl Fn(&LeaseRow) -> bool) -> BTreeMap<LeaseKey, WorkerId> {
-        let loads = self.seen.to_read().map(|seen| Load {
+        let loads = self.to_read().map(|seen| Load {
             key: &seen.row.key,
             owner: seen.row.owner.as_ref().filter(|_| !ours(&seen.row)),
             settled: false,
@@ -254,7 +254,8 @@ impl Coordinator {
             | Answer::View { .. }
             | Answer::Keys(_)
             | Answer::Row(_)
-            | Answer::Shards(_) => {
+            | Answer::Shards(_)
+            | Answer::Described(_) => {
                 self.leaving.remove(key);
             }
         }

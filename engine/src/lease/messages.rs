@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use shardflow_core::{
     Checkpoint, ClientVersion, LeaseChange, LeaseKey, LeaseRow, LockChange, Member, PendingCheckpoint, Shard,
-    ShardId, View, WorkerId,
+    ShardId, Stream, StreamIdentifier, View, WorkerId,
 };
 
 use super::held::Tenure;
@@ -44,8 +44,15 @@ pub enum Request {
     Lock(LockChange),
     /// Say for which KCL the leases are kept, if nothing does.
     Claim(ClientVersion),
-    /// The shards of the stream.
-    ListShards(ShardFilter),
+    /// The shards of a stream: of that one, where there are several.
+    ListShards {
+        /// The stream.
+        stream: Option<StreamIdentifier>,
+        /// Which of its shards.
+        filter: ShardFilter,
+    },
+    /// Which stream that is, where there are several.
+    Describe(Stream),
 }
 
 /// What became of a request.
@@ -68,6 +75,8 @@ pub enum Answer {
     Conflict(Option<Box<LeaseRow>>),
     /// The shards.
     Shards(Vec<Shard>),
+    /// It is this one.
+    Described(StreamIdentifier),
     /// It failed, or may have been carried out.
     Failed(Failure),
 }
@@ -104,7 +113,8 @@ pub enum Event {
         /// The holding.
         tenure: Tenure,
     },
-    /// The worker shuts down, and whoever is to get the lease has had time to notice: finish, checkpoint, and leave it.
+    /// The worker shuts down, and whoever is to get the lease has had time to notice; or its stream is not read any more.
+    /// Finish, checkpoint, and leave it.
     LetGo {
         /// The lease.
         key: LeaseKey,
@@ -157,6 +167,32 @@ pub enum Event {
         /// By how much its clock is ahead.
         ahead: i64,
     },
+    /// It was found which stream one of several is.
+    StreamFound {
+        /// As it was given.
+        stream: Stream,
+        /// Which it is.
+        identifier: StreamIdentifier,
+        /// Which it was until now: another one if the former was deleted.
+        before: Option<StreamIdentifier>,
+    },
+    /// The shards of one of several streams were listed.
+    StreamListed {
+        /// As it was given.
+        stream: Stream,
+    },
+    /// One of several streams is not there, or not to be had. It is asked for again.
+    StreamFails {
+        /// As it was given.
+        stream: Stream,
+        /// Why.
+        failure: Failure,
+    },
+    /// The leases of a stream that is not read any more are gone.
+    StreamDeleted {
+        /// Which it was.
+        identifier: StreamIdentifier,
+    },
     /// The worker cannot start, or not go on: the table or the stream is not there, not allowed, or in use by others.
     Unable(Failure),
 }
@@ -189,7 +225,10 @@ pub(super) enum Pending {
     Look,
     Assigned,
     Found,
-    Shards,
+    Described(Stream),
+    Shards {
+        stream: Option<StreamIdentifier>,
+    },
     /// Whether the other parent of a child is still in the stream.
     Relatives {
         key: LeaseKey,
@@ -197,7 +236,9 @@ pub(super) enum Pending {
         missing: BTreeSet<ShardId>,
     },
     /// A row of the first start.
-    Create,
+    Create {
+        stream: Option<StreamIdentifier>,
+    },
     /// A child of the lease.
     CreateChild {
         key: LeaseKey,

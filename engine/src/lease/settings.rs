@@ -16,6 +16,20 @@ pub enum Balance {
     Utilisation(Weighing),
 }
 
+/// What becomes of the leases of streams that are not read any more.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Former {
+    /// They stay, and nobody reads by them.
+    #[default]
+    Keep,
+    /// They stay, and their shards are read.
+    Read,
+    /// The leader deletes them when nobody has kept one of them for so long.
+    DeleteAfter(Duration),
+    /// The same, of those streams that were named for it.
+    DeleteNamedAfter(Duration),
+}
+
 /// Times and bounds of lease keeping. The public configuration lives in `shardflow-consumer`.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -44,8 +58,12 @@ pub struct Settings {
     pub may_lead: bool,
     /// Whether the leases of shards are deleted once their children have been begun.
     pub cleans_up: bool,
-    /// Where the application starts if the table is empty.
+    /// Where the application starts if the table is empty, and it reads one stream.
     pub initial_position: InitialPosition,
+    /// What becomes of the leases of streams that are not read any more, where there are several.
+    pub former: Former,
+    /// Whether leases of one stream and of several may be beside each other. Those of the other kind are left alone.
+    pub mixed_keys: bool,
 }
 
 impl Default for Settings {
@@ -63,6 +81,8 @@ impl Default for Settings {
             may_lead: true,
             cleans_up: true,
             initial_position: InitialPosition::TrimHorizon,
+            former: Former::Keep,
+            mixed_keys: false,
         }
     }
 }

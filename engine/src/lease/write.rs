@@ -152,7 +152,11 @@ impl Coordinator {
                     }
                 }
             }
-            Answer::View { .. } | Answer::Keys(_) | Answer::Row(_) | Answer::Shards(_) => held.unsure = true,
+            Answer::View { .. }
+            | Answer::Keys(_)
+            | Answer::Row(_)
+            | Answer::Shards(_)
+            | Answer::Described(_) => held.unsure = true,
         }
         self.leave_ready(now);
     }

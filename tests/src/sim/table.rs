@@ -99,7 +99,7 @@ impl Table {
                     unheard(Answer::Written)
                 }
             },
-            Request::ListShards(_) => unreachable!("the stream answers that"),
+            Request::ListShards { .. } | Request::Describe(_) => unreachable!("the stream answers that"),
         }
     }
 }

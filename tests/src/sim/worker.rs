@@ -293,7 +293,13 @@ impl Alive {
                     self.answer(now, &key, tenure, id, lost());
                 }
             }
-            Event::Unable(_) | Event::Leads(_) | Event::ClockSkew { .. } => {}
+            Event::Unable(_)
+            | Event::Leads(_)
+            | Event::ClockSkew { .. }
+            | Event::StreamFound { .. }
+            | Event::StreamListed { .. }
+            | Event::StreamFails { .. }
+            | Event::StreamDeleted { .. } => {}
         }
     }
 

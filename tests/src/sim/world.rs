@@ -365,7 +365,7 @@ impl World {
                 self.stored(stored)?;
                 Reply::Put(id, answer)
             }
-            Call::Lease(id, lease::Request::ListShards(filter)) => {
+            Call::Lease(id, lease::Request::ListShards { filter, .. }) => {
                 let listed = self.stream.list(now, filter);
                 Reply::Lease(id, listed.map_or_else(lease::Answer::Failed, lease::Answer::Shards))
             }

@@ -133,7 +133,7 @@ fn a_lease_that_somebody_deletes_is_entered_again_when_nobody_can_believe_in_it_
     assert_eq!(fleet.count("b"), 3);
     fleet.requests.clear();
     fleet.run(60);
-    let lists = |request: &&Request| matches!(request, Request::ListShards(_));
+    let lists = |request: &&Request| matches!(request, Request::ListShards { .. });
     assert_eq!(fleet.requests.iter().filter(lists).count(), 0, "nothing is missing any more");
 }
 
@@ -177,14 +177,14 @@ fn what_will_not_get_better_by_itself_is_told_at_the_start_and_the_rest_is_tried
     let (id, request) = fleet.next_request("a");
     assert_eq!(request, Request::Look);
     let (mut id, mut request) = (id, request);
-    while !matches!(request, Request::ListShards(_)) {
+    while !matches!(request, Request::ListShards { .. }) {
         let answer = fleet.carry_out(request);
         fleet.answer("a", id, answer);
         (id, request) = fleet.next_request("a");
     }
     let missing = Failure::refused("ResourceNotFoundException", "no stream orders");
     fleet.answer("a", id, Answer::Failed(missing.clone()));
-    while !matches!(fleet.next_request("a").1, Request::ListShards(_)) {}
+    while !matches!(fleet.next_request("a").1, Request::ListShards { .. }) {}
     assert_eq!(fleet.told("a"), [&Event::Unable(missing)]);
 }
 

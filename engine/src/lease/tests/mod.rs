@@ -7,13 +7,14 @@ mod leading;
 mod leaving;
 mod preparing;
 mod sharing;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use shardflow_core::{
     Checkpoint, ClientVersion, HashKeyRange, LeaderLock, LeaseChange, LeaseKey, LeaseRow, Member, Shard,
-    ShardId, View, WorkerId,
+    ShardId, StreamIdentifier, View, WorkerId,
 };
 
 use super::*;
@@ -23,6 +24,8 @@ use crate::{Failure, Moment, RequestId};
 struct Fleet {
     now: Moment,
     shards: Vec<Shard>,
+    /// Where there are several.
+    streams: BTreeMap<StreamIdentifier, Vec<Shard>>,
     table: BTreeMap<LeaseKey, LeaseRow>,
     members: BTreeMap<WorkerId, Member>,
     lock: Option<LeaderLock>,
@@ -40,6 +43,7 @@ impl Fleet {
         Self {
             now: Moment::START,
             shards: shards.collect(),
+            streams: BTreeMap::new(),
             table: BTreeMap::new(),
             members: BTreeMap::new(),
             lock: None,
@@ -125,7 +129,15 @@ impl Fleet {
                     Answer::Written
                 }
             },
-            Request::ListShards(_) => Answer::Shards(self.shards.clone()),
+            Request::ListShards { stream: None, .. } => Answer::Shards(self.shards.clone()),
+            Request::ListShards { stream: Some(stream), .. } => {
+                self.streams.get(&stream).map_or_else(missing, |shards| Answer::Shards(shards.clone()))
+            }
+            Request::Describe(stream) => {
+                // The newest of the name.
+                let mut namesakes = self.streams.keys().rev().filter(|id| id.name() == stream.name());
+                namesakes.next().map_or_else(missing, |id| Answer::Described(id.clone()))
+            }
             Request::Create(row) => match self.table.get(&row.key) {
                 Some(row) => Answer::Conflict(Some(Box::new(row.clone()))),
                 None => {
@@ -250,6 +262,10 @@ fn lease_key(shard: u64) -> LeaseKey {
 
 fn at(number: u64) -> Checkpoint {
     Checkpoint::at(number.to_string().parse().unwrap(), 0)
+}
+
+fn missing() -> Answer {
+    Answer::Failed(Failure::refused("ResourceNotFoundException", "there is no such stream"))
 }
 
 fn lost() -> Answer {
