@@ -288,6 +288,12 @@ impl Coordinator {
             *retry = None;
             let tenure = *tenure;
             let Some(row) = rows.front().cloned() else {
+                if ids.is_empty() {
+                    // A table has no empty sets; and nothing to say is nothing to write.
+                    self.families.remove(&key);
+                    self.events.push_back(Event::ChildrenEntered { key, tenure });
+                    continue;
+                }
                 let change = LeaseChange::Children { children: ids.clone() };
                 self.send(Pending::Children { key: key.clone(), tenure }, Request::Write { key, change });
                 continue;

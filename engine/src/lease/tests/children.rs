@@ -83,6 +83,18 @@ fn a_parent_that_has_left_the_stream_is_not_waited_for() {
 }
 
 #[test]
+fn a_shard_that_left_no_children_is_ended_without_a_word_of_them() {
+    let mut fleet = Fleet::settled(1);
+    let tenure = fleet.tenure("a", 0);
+    fleet.requests.clear();
+    let now = fleet.now;
+    fleet.workers.get_mut("a").unwrap().enter_children(now, &lease_key(0), tenure, vec![]);
+    fleet.drain("a");
+    assert_eq!(fleet.told("a"), [&Event::ChildrenEntered { key: lease_key(0), tenure }]);
+    assert_eq!(fleet.requests, [], "a set of none is none that a table takes");
+}
+
+#[test]
 fn children_are_not_entered_without_the_lease() {
     let mut fleet = Fleet::settled(1);
     let tenure = fleet.tenure("a", 0);
