@@ -11,7 +11,8 @@ use aws_sdk_kinesis::types::{
 };
 use bytes::Bytes;
 use shardflow_core::{
-    HashKeyRange, Invalid, KinesisRecord, PartitionKey, Shard, ShardId, ShardPosition, Stream,
+    HashKeyRange, Invalid, KinesisRecord, PartitionKey, Shard, ShardId, ShardPosition, Stream, StreamArn,
+    StreamIdentifier,
 };
 use shardflow_engine::Failure;
 use shardflow_engine::consume::{Delivery, Page, ReadAnswer};
@@ -33,7 +34,17 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(client: &aws_sdk_kinesis::Client, stream: Stream, timeout: Duration) -> Self {
-        Self { kinesis: kinesis(client, timeout), stream, timeout, finder: None }
+        Self::through(kinesis(client, timeout), stream, timeout)
+    }
+
+    /// By a client of the SDK that has the time-outs already.
+    pub(crate) fn through(kinesis: aws_sdk_kinesis::Client, stream: Stream, timeout: Duration) -> Self {
+        Self { kinesis, stream, timeout, finder: None }
+    }
+
+    /// The stream that it asks about.
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     /// The same, able to subscribe. `application` is what a consumer without a name of its own is called.
@@ -42,6 +53,22 @@ impl Client {
         self.finder =
             ConsumerFinder::new(kinesis, stream, self.timeout, retrieval, application).map(Arc::new);
         self
+    }
+
+    /// Finds out which stream it is, and its ARN.
+    pub(crate) async fn describe(&self) -> Result<(StreamIdentifier, StreamArn), Failure> {
+        let call = self.kinesis.describe_stream_summary();
+        let call = match &self.stream {
+            Stream::Name(name) => call.stream_name(name.as_str()),
+            Stream::Arn(arn) => call.stream_arn(arn.as_str()),
+        };
+        let sent = async { call.send().await.map_err(|error| classify(&error)) };
+        let summary = bounded(self.timeout, sent).await?.stream_description_summary;
+        let summary = summary.ok_or_else(|| Failure::unknown("Unreadable", "an answer without a stream"))?;
+        let arn: StreamArn = summary.stream_arn.parse().map_err(|error| unreadable(&error))?;
+        let created = u64::try_from(summary.stream_creation_timestamp.secs()).unwrap_or_default();
+        let identifier = StreamIdentifier::new(arn.account(), arn.name(), created);
+        Ok((identifier.map_err(|error| unreadable(&error))?, arn))
     }
 
     pub(crate) async fn list_shards(&self, filter: shards::ShardFilter) -> Result<Vec<Shard>, Failure> {

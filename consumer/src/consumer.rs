@@ -1,40 +1,53 @@
 //! What an application reads, and how; it is run by workers.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
-use shardflow_core::{Stream, WorkerId};
-use shardflow_sdk::seed;
+use shardflow_core::{InitialPosition, Stream, WorkerId};
+use shardflow_sdk::{kinesis, seed};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::Client;
+use crate::clients::{Clients, Directory};
 use crate::clock::Clock;
 use crate::health::Patience;
 use crate::host::Host;
-use crate::lease_keeper::LeaseKeeper;
+use crate::lease_keeper::{LeaseKeeper, Wanted};
 use crate::lease_watch::LeaseWatch;
 use crate::offer::Offering;
 use crate::room::Room;
+use crate::stream_health::StreamNotes;
 use crate::supervisor::{Shards, Stopping, Supervisor};
 use crate::watch::{Board, Ending};
 use crate::{
-    Batches, CheckpointMode, Config, LeaseStore, LeaseThread, RecordProcessor, RunError, ShardInfo, Watch,
-    Worker, WorkerMetrics,
+    Batches, CheckpointMode, Config, LeaseStore, LeaseThread, RecordProcessor, Retrieval, RunError,
+    ShardInfo, Streams, Watch, Worker, WorkerMetrics,
 };
 
-/// Reads one stream for one application, which is known by its lease store.
+/// Reads one stream for one application, which is known by its lease store; or several.
 #[derive(Clone)]
 pub struct Consumer {
     kinesis: aws_sdk_kinesis::Client,
     store: Arc<dyn LeaseStore>,
-    stream: Stream,
+    source: Source,
     config: Config,
 }
 
+/// What is read.
+#[derive(Clone, Debug)]
+enum Source {
+    /// Leases are called after shards alone.
+    One(Stream),
+    /// Leases are called after streams and shards.
+    Several(Streams),
+}
+
 impl Consumer {
-    /// A consumer. Does no I/O.
+    /// A consumer of one stream. Does no I/O.
     ///
     /// The client's credentials, region, endpoint and HTTP client are used as they are; its retries and time-outs are
     /// replaced by the consumer's.
@@ -45,7 +58,38 @@ impl Consumer {
         stream: Stream,
         config: Config,
     ) -> Self {
-        Self { kinesis, store: Arc::new(store), stream, config }
+        Self { kinesis, store: Arc::new(store), source: Source::One(stream), config }
+    }
+
+    /// A consumer of several streams, which may be added and removed while its workers run; the KCL's multi-stream mode, with its
+    /// lease keys `account:name:seconds:shard`. Does no I/O.
+    ///
+    /// Workers share out the leases of all streams together, and [`Config::max_leases`], [`Config::max_buffered_bytes`] and a stop
+    /// count for all of them. [`ShardInfo`] says which stream a shard is of. All are in the client's region; those of other
+    /// accounts are given by their ARNs. Needed rights beside those for one stream: `kinesis:DescribeStreamSummary`.
+    ///
+    /// Of clients and their settings the same is true as for [`Consumer::new`]. An application that was of one stream cannot
+    /// become one of several in its old table: see [`Config::mixed_leases`].
+    ///
+    /// ```no_run
+    /// # use shardflow_consumer::{Config, Consumer, DynamoDbLeases, Streams};
+    /// # fn example(
+    /// #     kinesis: aws_sdk_kinesis::Client,
+    /// #     leases: DynamoDbLeases,
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// let streams = Streams::new(["orders".parse()?, "payments".parse()?]);
+    /// let consumer = Consumer::streams(kinesis, leases, streams.clone(), Config::default());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn streams(
+        kinesis: aws_sdk_kinesis::Client,
+        store: impl LeaseStore,
+        streams: Streams,
+        config: Config,
+    ) -> Self {
+        Self { kinesis, store: Arc::new(store), source: Source::Several(streams), config }
     }
 
     /// Starts a worker, which makes a processor for each shard that it gets. Trouble at the start is told by the worker.
@@ -75,15 +119,21 @@ impl Consumer {
             on_state,
         } = self.config.clone();
         let id = worker_id.unwrap_or_else(default_worker_id);
-        let client = Client::new(&self.kinesis, self.stream.clone(), request_timeout)
-            .retrieving(&retrieval, self.store.application());
+        let position = lease.initial_position;
+        let clients = self.clients(request_timeout, retrieval, position);
+        let (notes, wanted) = match &self.source {
+            Source::One(stream) => (StreamNotes::One(stream.clone()), None),
+            Source::Several(streams) => {
+                (StreamNotes::Several(BTreeMap::new()), Some(Wanted { set: streams.changes(), position }))
+            }
+        };
         let clock = Clock::start();
         let leave_within = lease.failover / 4;
         let patience = Patience {
             shard: unhealthy_after + shard.idle_every,
             leases: unhealthy_after + lease.look_every,
         };
-        let board = Arc::new(Board::new(id.clone(), self.stream.clone(), clock, patience, on_state));
+        let board = Arc::new(Board::new(id.clone(), notes, clock, patience, on_state));
         // Commands are one checkpoint a shard and a little more; what the keeper has to tell waits in its own queue.
         let (keeper, commands) = mpsc::channel(256);
         let (tell, told) = mpsc::channel(256);
@@ -94,7 +144,8 @@ impl Consumer {
             host: (worker_metrics == WorkerMetrics::Cpu).then(|| Host::new(clock)),
             start_within,
             store: Arc::clone(&self.store),
-            client: client.clone(),
+            clients: clients.clone(),
+            streams: wanted,
             clock,
             commands,
             told: tell,
@@ -103,7 +154,7 @@ impl Consumer {
         let kept = keep(lease_keeper, lease_thread, &runtime)?;
         let factory = Arc::new(factory);
         let supervisor = Supervisor {
-            client,
+            clients,
             settings: shard,
             sink: on_error.sink,
             room: Room::new(max_buffered_bytes),
@@ -126,6 +177,25 @@ impl Consumer {
             ended
         });
         Ok(Worker { id, task: AbortOnDropHandle::new(task), stopping, watch })
+    }
+
+    fn clients(&self, timeout: Duration, retrieval: Retrieval, position: InitialPosition) -> Clients {
+        let application = self.store.application();
+        match &self.source {
+            Source::One(stream) => {
+                let client = Client::new(&self.kinesis, stream.clone(), timeout);
+                Clients::One(client.retrieving(&retrieval, application))
+            }
+            Source::Several(streams) => Clients::Several(Arc::new(Directory {
+                kinesis: kinesis(&self.kinesis, timeout),
+                streams: streams.clone(),
+                timeout,
+                retrieval,
+                application: application.map(str::to_owned),
+                position,
+                found: Mutex::default(),
+            })),
+        }
     }
 
     /// Starts a worker that gives the batches of all its shards as one stream, for an application that is a loop rather
@@ -171,7 +241,7 @@ fn default_worker_id() -> WorkerId {
 impl std::fmt::Debug for Consumer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Consumer")
-            .field("stream", &self.stream)
+            .field("source", &self.source)
             .field("config", &self.config)
             .finish_non_exhaustive()
     }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shardflow_core::{ShardId, UserRecord};
+use shardflow_core::{ShardId, Stream, UserRecord};
 use shardflow_engine::consume::{GiveUp, Settings, Then};
 
 /// What a worker does when [`RecordProcessor::process`](crate::RecordProcessor::process) fails or panics. The default is
@@ -136,6 +136,8 @@ impl fmt::Debug for ErrorPolicy {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DeadLetter {
+    /// Its stream, as it was given.
+    pub stream: Stream,
     /// Its shard.
     pub shard_id: ShardId,
     /// The record.

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use shardflow_core::{Checkpoint, ShardId, Stream, WorkerId};
+use shardflow_core::{Checkpoint, LeaseKey, ShardId, Stream, StreamIdentifier, WorkerId};
 
-use crate::{RunError, WorkerState};
+use crate::{RunError, StreamError, StreamHealth, WorkerState};
 
 /// How a worker stood at one moment: from [`Watch::health`](crate::Watch::health).
 ///
@@ -23,8 +23,8 @@ use crate::{RunError, WorkerState};
 pub struct Health {
     /// The worker.
     pub worker_id: WorkerId,
-    /// What it reads.
-    pub stream: Stream,
+    /// What it reads: one stream, or several.
+    pub streams: Vec<StreamHealth>,
     /// What it is doing as a whole.
     pub state: WorkerState,
     /// Whether it leads the application's workers.
@@ -54,6 +54,8 @@ pub struct LeaseTrouble {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShardHealth {
+    /// The stream, where there are several.
+    pub stream: Option<StreamIdentifier>,
     /// Which.
     pub shard_id: ShardId,
     /// The last checkpoint that is stored.
@@ -150,7 +152,8 @@ impl Health {
     ///
     /// While a shard whose lease this worker has is not read or its records are not processed, there is one, with the
     /// patience of [`Config::unhealthy_after`](crate::Config::unhealthy_after). Shards that wait for their parents are no
-    /// problem, and neither is a worker that starts, has no lease, or stops when it is asked to.
+    /// problem, and neither is a worker that starts, has no lease, or stops when it is asked to. One of several streams that
+    /// cannot be had is one at once; if it may be over by itself, with the same patience.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let stopping = match &self.state {
@@ -162,7 +165,18 @@ impl Health {
         let trouble = || self.trouble.as_ref().map(|trouble| trouble.error.clone());
         let unseen = unseen.map(|ago| Problem::LeasesUnseen { ago, error: trouble() });
         let shards = self.shards.iter().filter_map(|shard| shard.problem(stopping, self.patience.shard));
-        unseen.into_iter().chain(shards).collect()
+        let streams = self.streams.iter().filter(|_| !stopping);
+        let streams = streams.filter_map(|stream| stream.problem(self.patience.leases));
+        unseen.into_iter().chain(streams).chain(shards).collect()
+    }
+}
+
+impl StreamHealth {
+    fn problem(&self, patience: Duration) -> Option<Problem> {
+        let trouble = self.trouble.as_ref();
+        let trouble = trouble.filter(|trouble| !trouble.error.is_passing() || trouble.since >= patience)?;
+        let (stream, error) = (self.stream.clone(), trouble.error.clone());
+        Some(Problem::StreamFails { stream, since: trouble.since, error })
     }
 }
 
@@ -170,16 +184,17 @@ impl ShardHealth {
     /// The worst that is not well.
     fn problem(&self, stopping: bool, patience: Duration) -> Option<Problem> {
         let (shard_id, error) = (self.shard_id.clone(), self.error.clone());
+        let stream = self.stream.clone();
         let late = |time: Duration| time >= patience;
         match self.waits_for {
             WaitsFor::Parents => None,
-            WaitsFor::Rest { left } => Some(Problem::Resting { shard_id, left, error }),
-            WaitsFor::Renewal => Some(Problem::NotRenewed { shard_id }),
+            WaitsFor::Rest { left } => Some(Problem::Resting { stream, shard_id, left, error }),
+            WaitsFor::Renewal => Some(Problem::NotRenewed { stream, shard_id }),
             _ if self.handler_failures >= FAILURES => {
-                Some(Problem::HandlerFails { shard_id, times: self.handler_failures, error })
+                Some(Problem::HandlerFails { stream, shard_id, times: self.handler_failures, error })
             }
             WaitsFor::Handler { running } => {
-                late(running).then_some(Problem::HandlerDoesNotReturn { shard_id, running })
+                late(running).then_some(Problem::HandlerDoesNotReturn { stream, shard_id, running })
             }
             // Nothing is read of a shard that is given up.
             _ if stopping => None,
@@ -193,6 +208,7 @@ impl ShardHealth {
             | WaitsFor::Retry { .. }
             | WaitsFor::Checkpoint
             | WaitsFor::Children) => late(self.progress).then_some(Problem::NoProgress {
+                stream,
                 shard_id,
                 since: self.progress,
                 waits_for,
@@ -221,8 +237,19 @@ pub enum Problem {
         /// How a request failed last.
         error: Option<String>,
     },
+    /// One of several streams is not there, or not to be had: it is not read, or its new shards are not found.
+    StreamFails {
+        /// Which, as it was given.
+        stream: Stream,
+        /// For how long.
+        since: Duration,
+        /// Why.
+        error: StreamError,
+    },
     /// A handler keeps failing at the same records.
     HandlerFails {
+        /// Its stream, where there are several.
+        stream: Option<StreamIdentifier>,
         /// The shard.
         shard_id: ShardId,
         /// How often it has.
@@ -232,6 +259,8 @@ pub enum Problem {
     },
     /// A handler is called and does not return.
     HandlerDoesNotReturn {
+        /// Its stream, where there are several.
+        stream: Option<StreamIdentifier>,
         /// The shard.
         shard_id: ShardId,
         /// How long it has been running.
@@ -239,6 +268,8 @@ pub enum Problem {
     },
     /// A shard is left alone by policy, since its handler has failed too often.
     Resting {
+        /// Its stream, where there are several.
+        stream: Option<StreamIdentifier>,
         /// The shard.
         shard_id: ShardId,
         /// For how much longer.
@@ -248,11 +279,15 @@ pub enum Problem {
     },
     /// A lease could not be renewed in time, so that nothing more is processed.
     NotRenewed {
+        /// Its stream, where there are several.
+        stream: Option<StreamIdentifier>,
         /// The shard.
         shard_id: ShardId,
     },
     /// A shard is not read.
     NoProgress {
+        /// Its stream, where there are several.
+        stream: Option<StreamIdentifier>,
         /// The shard.
         shard_id: ShardId,
         /// For how long.
@@ -269,12 +304,25 @@ impl Problem {
     #[must_use]
     pub fn shard_id(&self) -> Option<&ShardId> {
         match self {
-            Self::Stopped { .. } | Self::LeasesUnseen { .. } => None,
+            Self::Stopped { .. } | Self::LeasesUnseen { .. } | Self::StreamFails { .. } => None,
             Self::HandlerFails { shard_id, .. }
             | Self::HandlerDoesNotReturn { shard_id, .. }
             | Self::Resting { shard_id, .. }
-            | Self::NotRenewed { shard_id }
+            | Self::NotRenewed { shard_id, .. }
             | Self::NoProgress { shard_id, .. } => Some(shard_id),
+        }
+    }
+
+    /// The stream of that shard, where there are several.
+    #[must_use]
+    pub fn stream(&self) -> Option<&StreamIdentifier> {
+        match self {
+            Self::Stopped { .. } | Self::LeasesUnseen { .. } | Self::StreamFails { .. } => None,
+            Self::HandlerFails { stream, .. }
+            | Self::HandlerDoesNotReturn { stream, .. }
+            | Self::Resting { stream, .. }
+            | Self::NotRenewed { stream, .. }
+            | Self::NoProgress { stream, .. } => stream.as_ref(),
         }
     }
 }
@@ -282,7 +330,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(shard_id) = self.shard_id() {
-            write!(f, "{shard_id}: ")?;
+            write!(f, "{}: ", LeaseKey::of(self.stream(), shard_id))?;
         }
         let because = |f: &mut fmt::Formatter<'_>, error: &Option<String>| match error {
             Some(error) => write!(f, ": {error}"),
@@ -296,6 +344,9 @@ impl fmt::Display for Problem {
             Self::LeasesUnseen { ago, error } => {
                 write!(f, "the lease table has not been seen for {}", Whole(*ago))?;
                 because(f, error)
+            }
+            Self::StreamFails { stream, since, error } => {
+                write!(f, "{stream} cannot be had for {}: {error}", Whole(*since))
             }
             Self::HandlerFails { times, error, .. } => {
                 write!(f, "the handler has failed {times} times in a row")?;
@@ -358,7 +409,7 @@ mod tests {
     fn health(state: WorkerState, shards: Vec<ShardHealth>) -> Health {
         Health {
             worker_id: "w".parse().unwrap(),
-            stream: "orders".parse().unwrap(),
+            streams: Vec::new(),
             state,
             leads: false,
             leases: shards.len(),
@@ -371,6 +422,7 @@ mod tests {
 
     fn shard(waits_for: WaitsFor, progress: u64, handler_failures: u32, read_failures: u32) -> ShardHealth {
         ShardHealth {
+            stream: None,
             shard_id: ShardId::numbered(3),
             checkpoint: Checkpoint::TrimHorizon,
             behind: None,

@@ -1,24 +1,28 @@
 //! Keeps the leases of one worker: carries out what the coordinator decides, and decides nothing.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shardflow_core::{Checkpoint, LeaseKey, PendingCheckpoint, Shard, WorkerId};
+use shardflow_core::{
+    Checkpoint, InitialPosition, LeaseKey, PendingCheckpoint, Shard, StreamIdentifier, WorkerId,
+};
 use shardflow_engine::lease::{
     Answer, CheckpointId, Coordinator, Event, NotWritten, Request, Settings, Tenure,
 };
 use shardflow_engine::{Failure, Moment, RequestId};
 use shardflow_sdk::seed;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument as _;
 
-use crate::client::Client;
+use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::host::Host;
 use crate::lease_watch::LeaseWatch;
+use crate::streams::Set;
 use crate::{CheckpointError, LeaseStore, RunError, StoreError};
 
 /// What shards and the supervisor ask of the keeper.
@@ -52,6 +56,10 @@ pub(crate) enum Command {
         tenure: Tenure,
     },
     LookSoon,
+    /// Reading says that a stream may be gone, or another one.
+    Doubt {
+        stream: StreamIdentifier,
+    },
     ShutDown,
 }
 
@@ -73,12 +81,33 @@ pub(crate) struct LeaseKeeper {
     /// What this worker tells of its host, if anything.
     pub(crate) host: Option<Host>,
     pub(crate) store: Arc<dyn LeaseStore>,
-    pub(crate) client: Client,
+    pub(crate) clients: Clients,
+    /// What is to be read where there are several streams, and where those start that do not say.
+    pub(crate) streams: Option<Wanted>,
     /// Common to the keeper and the shards of the worker.
     pub(crate) clock: Clock,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) told: mpsc::Sender<Told>,
     pub(crate) watch: LeaseWatch,
+}
+
+/// The streams that are wanted, as that changes.
+pub(crate) struct Wanted {
+    pub(crate) set: watch::Receiver<Set>,
+    pub(crate) position: InitialPosition,
+}
+
+impl Wanted {
+    /// Comes back when they have changed; never, if they cannot.
+    async fn changed(wanted: &mut Option<Self>) {
+        let changed = match wanted {
+            Some(wanted) => wanted.set.changed().await.is_ok(),
+            None => false,
+        };
+        if !changed {
+            pending::<()>().await;
+        }
+    }
 }
 
 impl LeaseKeeper {
@@ -145,11 +174,15 @@ struct Loop {
 impl Loop {
     fn new(keeper: LeaseKeeper, start_by: Instant) -> Self {
         let now = keeper.clock.now();
-        let coordinator = Coordinator::new(keeper.worker.clone(), keeper.settings.clone(), seed(), now);
+        let (worker, settings) = (keeper.worker.clone(), keeper.settings.clone());
+        let coordinator = match keeper.streams {
+            None => Coordinator::new(worker, settings, seed(), now),
+            Some(_) => Coordinator::of_streams(worker, settings, seed(), now),
+        };
         let context = Context {
             worker: keeper.worker.clone(),
             store: Arc::clone(&keeper.store),
-            client: keeper.client.clone(),
+            clients: keeper.clients.clone(),
             clock: keeper.clock,
             // What is still not answered then is given up; writes have been repeated beside it long before.
             timeout: keeper.settings.failover / 4,
@@ -173,6 +206,7 @@ impl Loop {
     async fn run(mut self) {
         let mut shutting_down = false;
         let told = self.keeper.told.clone();
+        self.set_streams();
         loop {
             self.drain();
             if shutting_down && self.coordinator.is_idle() && self.untold.is_empty() {
@@ -197,6 +231,7 @@ impl Loop {
                         room.send(next);
                     }
                 }
+                () = Wanted::changed(&mut self.keeper.streams) => self.set_streams(),
                 command = self.keeper.commands.recv() => match command {
                     Some(Command::ShutDown) => {
                         shutting_down = true;
@@ -230,6 +265,16 @@ impl Loop {
         late
     }
 
+    /// Passes on what is wanted, where there are several streams.
+    fn set_streams(&mut self) {
+        let now = self.now();
+        if let Some(Wanted { set, position }) = &mut self.keeper.streams {
+            let wish = set.borrow_and_update().wish(*position);
+            self.keeper.watch.wanted(wish.streams.keys().cloned());
+            self.coordinator.set_streams(now, wish);
+        }
+    }
+
     fn command(&mut self, command: Command) {
         let now = self.now();
         match command {
@@ -248,6 +293,7 @@ impl Loop {
             Command::Delivered { key, tenure, bytes } => self.coordinator.delivered(&key, tenure, bytes),
             Command::Leave { key, tenure } => self.coordinator.leave(now, &key, tenure),
             Command::LookSoon => self.coordinator.look_soon(now),
+            Command::Doubt { stream } => self.coordinator.doubt_stream(now, &stream),
             Command::ShutDown => {}
         }
     }
@@ -325,10 +371,16 @@ impl Loop {
                     seconds_ahead = ahead,
                     "the clock of another worker and this one's are far apart"
                 ),
-                Event::StreamFound { .. }
-                | Event::StreamListed { .. }
-                | Event::StreamFails { .. }
-                | Event::StreamDeleted { .. } => {}
+                Event::StreamFound { stream, identifier, before } => {
+                    tracing::info!(%stream, %identifier, before = before.map(display), "stream found");
+                }
+                Event::StreamFails { stream, failure: Failure { code, message, .. } } => {
+                    tracing::warn!(%stream, code, message, "a stream cannot be had; it is tried again");
+                }
+                Event::StreamDeleted { identifier } => {
+                    tracing::info!(%identifier, "the leases of a stream that is not read any more are deleted");
+                }
+                Event::StreamListed { .. } => {}
                 Event::Acquired { .. }
                 | Event::Kept { .. }
                 | Event::HandoffAsked { .. }
@@ -359,12 +411,19 @@ impl Loop {
 }
 
 async fn carry_out(context: &Context, request: Request) -> Answer {
-    let Context { worker, store, client, clock, timeout } = context;
+    let Context { worker, store, clients, clock, timeout } = context;
     let written =
         |result: Result<(), StoreError>| result.map_or_else(StoreError::into_answer, |()| Answer::Written);
     // Bounded by the client, page by page: a long list may take longer than one write.
-    if let Request::ListShards { filter, .. } = request {
-        return client.list_shards(filter).await.map_or_else(Answer::Failed, Answer::Shards);
+    match request {
+        Request::ListShards { stream, filter } => {
+            let listed = clients.of(stream.as_ref()).list_shards(filter).await;
+            return listed.map_or_else(Answer::Failed, Answer::Shards);
+        }
+        Request::Describe(stream) => {
+            return clients.describe(&stream).await.map_or_else(Answer::Failed, Answer::Described);
+        }
+        _ => {}
     }
     let work = async {
         match request {
@@ -389,8 +448,7 @@ async fn carry_out(context: &Context, request: Request) -> Answer {
             Request::Forget { worker, updated } => written(store.delete_member(&worker, updated).await),
             Request::Lock(change) => written(store.change_lock(&change).await),
             Request::Claim(version) => written(store.claim(&version, worker).await),
-            Request::ListShards { .. } => unreachable!("answered above"),
-            Request::Describe(_) => unreachable!("there is one stream"),
+            Request::ListShards { .. } | Request::Describe(_) => unreachable!("answered above"),
         }
     };
     let late = |_| Answer::Failed(Failure::unknown("Timeout", format!("no answer within {timeout:?}")));
@@ -401,7 +459,7 @@ async fn carry_out(context: &Context, request: Request) -> Answer {
 struct Context {
     worker: WorkerId,
     store: Arc<dyn LeaseStore>,
-    client: Client,
+    clients: Clients,
     clock: Clock,
     timeout: Duration,
 }

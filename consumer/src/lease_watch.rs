@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shardflow_core::{Checkpoint, LeaseChange, LeaseKey, LeaseRow, ShardId, WorkerId};
+use shardflow_core::{
+    Checkpoint, LeaseChange, LeaseKey, LeaseRow, ShardId, Stream, StreamIdentifier, WorkerId,
+};
 use shardflow_engine::lease::{Answer, Coordinator, Event, Request, Tenure};
 use shardflow_engine::{Moment, RequestId};
 use tracing::Span;
@@ -54,7 +56,7 @@ enum Asked {
 
 impl LeaseWatch {
     pub(crate) fn new(board: Arc<Board>, worker: WorkerId) -> Self {
-        let metrics = LeaseMetrics::start(&worker);
+        let metrics = LeaseMetrics::start(&worker, board.only_stream().is_none());
         Self {
             board,
             worker,
@@ -68,7 +70,7 @@ impl LeaseWatch {
 
     /// The coordinator asks for something. Gives the span to do it in.
     pub(crate) fn asked(&mut self, now: Moment, id: RequestId, request: &Request) -> Span {
-        let span = spans::of_leases(self.board.stream(), request);
+        let span = spans::of_leases(self.board.only_stream().as_ref(), request);
         let asked = match request {
             Request::Look | Request::Assigned => Asked::Look,
             Request::Write { key, change } => self.writes(key, change),
@@ -127,8 +129,14 @@ impl LeaseWatch {
         }
     }
 
+    /// These streams are wanted, where there are several.
+    pub(crate) fn wanted(&self, streams: impl Iterator<Item = Stream>) {
+        self.board.streams().wanted(streams);
+    }
+
     /// It tells something.
     pub(crate) fn told(&mut self, now: Moment, event: &Event) {
+        self.board.streams().told(now, event);
         match event {
             Event::Acquired { row, tenure, .. } => {
                 self.changed = true;
@@ -140,6 +148,7 @@ impl LeaseWatch {
                 self.changed = true;
                 self.count(LeaseMetrics::lost);
             }
+            Event::StreamDeleted { .. } => self.count(LeaseMetrics::stream_deleted),
             Event::Leads(leads) => self.board.leases().leads = *leads,
             Event::Kept { .. }
             | Event::HandoffAsked { .. }
@@ -152,7 +161,6 @@ impl LeaseWatch {
             | Event::StreamFound { .. }
             | Event::StreamListed { .. }
             | Event::StreamFails { .. }
-            | Event::StreamDeleted { .. }
             | Event::Unable(_) => {}
         }
     }
@@ -165,8 +173,16 @@ impl LeaseWatch {
 
     /// Notes which leases there are, if that may have changed.
     pub(crate) fn note(&mut self, now: Moment, coordinator: &Coordinator) {
-        if std::mem::take(&mut self.looked) && coordinator.leads(now) {
-            self.count(|metrics| metrics.counted(coordinator.census(now)));
+        let looked = std::mem::take(&mut self.looked);
+        if looked {
+            let failing = self.board.streams().failing();
+            self.count(|metrics| metrics.streams_fail(failing));
+        }
+        if looked && coordinator.leads(now) {
+            self.count(|metrics| {
+                metrics.counted(coordinator.census(now));
+                metrics.streams(coordinator.active_streams(), coordinator.pending_streams());
+            });
         }
         if !std::mem::take(&mut self.changed) {
             return;
@@ -177,10 +193,7 @@ impl LeaseWatch {
         notes.held = held.len();
         self.count(|metrics| metrics.held(held.len()));
         notes.coming.retain(|key, coming| held.get(key) == Some(&coming.tenure));
-        let waiting = coordinator
-            .waiting()
-            .map(|row| (row.key.clone(), (row.shard_id.clone(), row.checkpoint.clone())));
-        notes.waiting = waiting.collect();
+        notes.waiting = coordinator.waiting().map(|row| (row.key.clone(), Shard::of(row))).collect();
     }
 }
 
@@ -214,20 +227,33 @@ pub(crate) struct LeaseNotes {
     /// Leases that have come, and whose shards have no task yet.
     coming: BTreeMap<LeaseKey, Coming>,
     /// Those of shards that wait for their parents.
-    waiting: BTreeMap<LeaseKey, (ShardId, Checkpoint)>,
+    waiting: BTreeMap<LeaseKey, Shard>,
+}
+
+#[derive(Debug)]
+struct Shard {
+    stream: Option<StreamIdentifier>,
+    shard_id: ShardId,
+    checkpoint: Checkpoint,
+}
+
+impl Shard {
+    fn of(row: &LeaseRow) -> Self {
+        let LeaseRow { stream, shard_id, checkpoint, .. } = row;
+        Self { stream: stream.clone(), shard_id: shard_id.clone(), checkpoint: checkpoint.clone() }
+    }
 }
 
 #[derive(Debug)]
 struct Coming {
-    shard_id: ShardId,
-    checkpoint: Checkpoint,
+    shard: Shard,
     tenure: Tenure,
     since: Moment,
 }
 
 impl Coming {
     fn new(row: &LeaseRow, tenure: Tenure, since: Moment) -> Self {
-        Self { shard_id: row.shard_id.clone(), checkpoint: row.checkpoint.clone(), tenure, since }
+        Self { shard: Shard::of(row), tenure, since }
     }
 }
 
@@ -245,22 +271,23 @@ impl LeaseNotes {
 
     /// The shards that have leases and no task.
     pub(crate) fn shards(&self, now: Moment) -> impl Iterator<Item = (LeaseKey, ShardHealth)> {
-        let waiting = self.waiting.iter().map(|(key, (shard_id, checkpoint))| {
-            (key.clone(), ShardHealth::unread(shard_id, checkpoint, WaitsFor::Parents, Duration::ZERO))
-        });
-        let coming = self.coming.iter().map(move |(key, coming)| {
-            let Coming { shard_id, checkpoint, since, .. } = coming;
-            (key.clone(), ShardHealth::unread(shard_id, checkpoint, WaitsFor::Start, now.since(*since)))
+        let waiting = self
+            .waiting
+            .iter()
+            .map(|(key, shard)| (key.clone(), ShardHealth::unread(shard, WaitsFor::Parents, Duration::ZERO)));
+        let coming = self.coming.iter().map(move |(key, Coming { shard, since, .. })| {
+            (key.clone(), ShardHealth::unread(shard, WaitsFor::Start, now.since(*since)))
         });
         waiting.chain(coming)
     }
 }
 
 impl ShardHealth {
-    fn unread(shard_id: &ShardId, checkpoint: &Checkpoint, waits_for: WaitsFor, progress: Duration) -> Self {
+    fn unread(shard: &Shard, waits_for: WaitsFor, progress: Duration) -> Self {
         Self {
-            shard_id: shard_id.clone(),
-            checkpoint: checkpoint.clone(),
+            stream: shard.stream.clone(),
+            shard_id: shard.shard_id.clone(),
+            checkpoint: shard.checkpoint.clone(),
             behind: None,
             read: None,
             processed: None,

@@ -51,14 +51,15 @@
 //! **Beside the KCL for Java.** Workers of both share a lease table, lead each other's fleets, and replace each other one
 //! process at a time: `docs/leases.md` says what to expect.
 //!
-//! **What it will not do yet.** A consumer reads one stream; applications of the KCL that read several have other lease
-//! keys.
+//! **Several streams** are read by one consumer, with one set of workers, one lease table and one byte budget, and are added
+//! and removed while it runs: see [`Consumer::streams`] and [`Streams`].
 #![forbid(unsafe_code)]
 
 mod batch;
 mod batches;
 mod checkpointer;
 mod client;
+mod clients;
 mod clock;
 mod config;
 #[cfg(feature = "conformance")]
@@ -89,6 +90,8 @@ mod sharing;
 mod spans;
 mod state;
 mod store;
+mod stream_health;
+mod streams;
 mod supervisor;
 mod watch;
 mod worker;
@@ -112,10 +115,13 @@ pub use retrieval::{FanOutConsumer, Retrieval};
 pub use shardflow_core::{
     Checkpoint, ClientVersion, ConsumerArn, ConsumerName, HashKeyRange, InitialPosition, Invalid, LeaderLock,
     LeaseChange, LeaseKey, LeaseRow, LockChange, Member, PendingCheckpoint, SequenceNumber, Shard, ShardId,
-    ShardPosition, Stream, StreamIdentifier, Throughput, UnknownKey, UserRecord, Utilisation, View, WorkerId,
+    ShardPosition, Stream, StreamArn, StreamIdentifier, StreamName, Throughput, UnknownKey, UserRecord,
+    Utilisation, View, WorkerId,
 };
 pub use sharing::{Balance, WorkerMetrics};
 pub use state::WorkerState;
 pub use store::{LeaseStore, StoreError};
+pub use stream_health::{StreamError, StreamHealth, StreamTrouble};
+pub use streams::{FormerStreams, StreamConfig, Streams};
 pub use watch::Watch;
 pub use worker::{Stopper, Worker};

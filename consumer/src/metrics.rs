@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Unit, with_recorder};
-use shardflow_core::{ShardId, WorkerId};
+use shardflow_core::{ShardId, StreamIdentifier, WorkerId};
 use shardflow_engine::lease::Census;
 
 /// Whether a recorder is installed, for the process or this thread.
@@ -62,9 +62,10 @@ pub(crate) struct ShardMetrics {
 
 impl ShardMetrics {
     /// The metrics of a shard, if somebody listens.
-    pub(crate) fn start(shard: &ShardId) -> Option<Self> {
+    pub(crate) fn start(stream: Option<&StreamIdentifier>, shard: &ShardId) -> Option<Self> {
         somebody_listens().then(|| {
-            let of_shard = [Label::new("ShardId", shard.as_str().to_owned())];
+            let mut of_shard = vec![Label::new("ShardId", shard.as_str().to_owned())];
+            of_shard.extend(stream.map(|stream| Label::new("StreamId", stream.as_str().to_owned())));
             let of = |metric: &Metric| metric.counter(&of_shard);
             Self {
                 records: of(&RECORDS_PROCESSED),
@@ -145,6 +146,28 @@ pub(crate) struct LeaseMetrics {
     pub(crate) create_lease: Timed,
     is_leader: Histogram,
     assignment: Assignment,
+    /// Where there are several.
+    streams: Option<StreamMetrics>,
+}
+
+/// What is told of several streams.
+#[derive(Debug)]
+struct StreamMetrics {
+    active: Histogram,
+    pending: Histogram,
+    deleted: Counter,
+    failing: Gauge,
+}
+
+impl StreamMetrics {
+    fn start(of_worker: &[Label]) -> Self {
+        Self {
+            active: ACTIVE_STREAMS.histogram(&[]),
+            pending: STREAMS_PENDING_DELETION.histogram(&[]),
+            deleted: DELETED_STREAMS.counter(&[]),
+            failing: FAILING_STREAMS.gauge(of_worker),
+        }
+    }
 }
 
 /// What a leader tells.
@@ -161,7 +184,7 @@ struct Assignment {
 
 impl LeaseMetrics {
     /// The metrics of a worker's leases, if somebody listens.
-    pub(crate) fn start(worker: &WorkerId) -> Option<Self> {
+    pub(crate) fn start(worker: &WorkerId, several: bool) -> Option<Self> {
         somebody_listens().then(|| {
             let of_worker = [Label::new("WorkerIdentifier", worker.as_str().to_owned())];
             let of = |metric: &Metric| metric.counter(&of_worker);
@@ -179,6 +202,7 @@ impl LeaseMetrics {
                 list_shards: Timed::new(&SHARD_SYNC_SUCCESS, &SHARD_SYNC_TIME, &[]),
                 create_lease: Timed::new(&CREATE_LEASE_SUCCESS, &CREATE_LEASE_TIME, &[]),
                 is_leader: IS_LEADER.histogram(&[]),
+                streams: several.then(|| StreamMetrics::start(&of_worker)),
                 assignment: Assignment {
                     leases: TOTAL_LEASES.histogram(&[]),
                     workers: NUM_WORKERS.histogram(&[]),
@@ -207,6 +231,27 @@ impl LeaseMetrics {
 
     pub(crate) fn discovered(&self) {
         self.discovered.increment(1);
+    }
+
+    /// So many streams are read, and the leases of so many are to be deleted.
+    pub(crate) fn streams(&self, active: usize, pending: usize) {
+        if let Some(streams) = &self.streams {
+            streams.active.record(active as f64);
+            streams.pending.record(pending as f64);
+        }
+    }
+
+    /// So many cannot be had.
+    pub(crate) fn streams_fail(&self, failing: usize) {
+        if let Some(streams) = &self.streams {
+            streams.failing.set(failing as f64);
+        }
+    }
+
+    pub(crate) fn stream_deleted(&self) {
+        if let Some(streams) = &self.streams {
+            streams.deleted.increment(1);
+        }
     }
 
     /// A look at the table was answered.
@@ -379,6 +424,15 @@ const REPORT_TIME: Metric = REPORT.time("Time", "How long it took");
 
 const IS_LEADER: Metric = Operation("LeaderDecider")
     .detailed_count("LeaderDecider:IsLeader", "1 at a look of a worker that leads, 0 of one that does not");
+
+const STREAMS: Operation = Operation("MultiStreamTracker");
+const ACTIVE_STREAMS: Metric = STREAMS.count("ActiveStreams.Count", "Streams that are read");
+const STREAMS_PENDING_DELETION: Metric =
+    STREAMS.count("StreamsPendingDeletion.Count", "Streams whose leases are to be deleted");
+const DELETED_STREAMS: Metric =
+    STREAMS.count("DeletedStreams.Count", "Streams whose leases have been deleted");
+const FAILING_STREAMS: Metric =
+    STREAMS.count("FailingStreams.Count", "Streams that are wanted and cannot be had");
 
 const SHARD_SYNC: Operation = Operation("ShardSyncTask");
 const SHARD_SYNC_SUCCESS: Metric = SHARD_SYNC.count("Success", "1 for what was done, 0 for what failed");

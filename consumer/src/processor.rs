@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use shardflow_core::{Checkpoint, HashKeyRange, PendingCheckpoint, ShardId};
+use shardflow_core::{Checkpoint, HashKeyRange, PendingCheckpoint, ShardId, Stream, StreamIdentifier};
 use shardflow_engine::consume;
 
 use crate::{Batch, Checkpointer};
@@ -48,6 +48,10 @@ pub trait RecordProcessor: Send + 'static {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ShardInfo {
+    /// The stream, as it was given.
+    pub stream: Stream,
+    /// Which one that is, where the consumer reads several: its account, its name, and when it was created.
+    pub stream_identifier: Option<StreamIdentifier>,
     /// The shard.
     pub shard_id: ShardId,
     /// Where it goes on: everything up to here is done.
@@ -64,7 +68,8 @@ pub struct ShardInfo {
 pub enum Stop {
     /// All its records have been processed, and there will be no more: it was split or merged.
     ShardEnd,
-    /// The worker shuts down. The lease goes to another one afterwards.
+    /// The worker shuts down, or its stream is not in [`Streams`](crate::Streams) any more. The lease goes to another worker
+    /// afterwards, if one reads the stream.
     Shutdown,
     /// Another worker is to have it, since it has fewer. It gets it when this call returns, or 30 s after it was asked for.
     Handoff,

@@ -5,11 +5,12 @@ use std::error::Error as StdError;
 
 use shardflow_core::{Checkpoint, LeaseKey, LeaseRow};
 use shardflow_engine::consume::{
-    Answer, Batch as EngineBatch, Event, Finish, Request, Settings, ShardLife, Stop,
+    Answer, Batch as EngineBatch, Event, Finish, ReadEvent, Request, Settings, ShardLife, Stop,
 };
 use shardflow_engine::lease::Tenure;
 use shardflow_engine::{Failure, Moment, RequestId};
 use shardflow_sdk::seed;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -60,6 +61,8 @@ where
     pub(crate) async fn run(self) -> Finish {
         let now = self.clock.now();
         let info = ShardInfo {
+            stream: self.client.stream().clone(),
+            stream_identifier: self.row.stream.clone(),
             shard_id: self.row.shard_id.clone(),
             checkpoint: self.row.checkpoint.clone(),
             pending: self.row.pending.clone(),
@@ -73,7 +76,8 @@ where
         let tasks = JoinSet::new();
         let reads = Reads::new(self.client.clone(), info.shard_id.clone(), self.clock);
         let ids = BTreeMap::new();
-        Loop { runner: self, life, info, reads, checkpointer, processor, tasks, ids }.run().await
+        let doubts = false;
+        Loop { runner: self, life, info, reads, checkpointer, processor, tasks, ids, doubts }.run().await
     }
 }
 
@@ -89,6 +93,8 @@ struct Loop<F, P> {
     /// Requests and the handler's call, each in a task of its own so that a panic ends nothing else.
     tasks: JoinSet<Done<P>>,
     ids: BTreeMap<Id, RequestId>,
+    /// Whether the keeper is to be told that the stream may be gone, or another one.
+    doubts: bool,
 }
 
 /// What became of a task, and the processor if it had it.
@@ -173,7 +179,8 @@ where
             let span = self.runner.watch.asked(now, id, &request);
             self.begin(id, request, span);
         }
-        let shard_id = self.info.shard_id.as_str();
+        // Of several streams, the key says which.
+        let shard_id = self.runner.row.key.as_str();
         while let Some(event) = self.life.poll_event() {
             self.runner.watch.told(now, &event);
             match event {
@@ -210,11 +217,24 @@ where
                 Event::ChildrenWait { failure } => {
                     tracing::debug!(shard_id, reason = failure.message, "the shard's children have to wait");
                 }
-                Event::Read(event) => reads::tell(shard_id, event),
+                Event::Read(event) => {
+                    self.doubts |=
+                        matches!(event, ReadEvent::StreamMissing | ReadEvent::ForeignPosition { .. });
+                    reads::tell(shard_id, event);
+                }
                 Event::Finished(finish) => return Some(finish),
             }
         }
+        self.tell_doubts();
         None
+    }
+
+    /// Only of several streams it is known which one they are. If there is no room to tell, it is told the next time.
+    fn tell_doubts(&mut self) {
+        let stream = self.runner.row.stream.clone().filter(|_| self.doubts);
+        self.doubts = stream.is_some_and(|stream| {
+            matches!(self.runner.keeper.try_send(Command::Doubt { stream }), Err(TrySendError::Full(_)))
+        });
     }
 
     fn begin(&mut self, id: RequestId, request: Request, span: Span) {
@@ -241,8 +261,9 @@ where
             Request::Stop(stop) => self.call(id, Call::Stop(stop), span),
             Request::DeadLetter { batch, failure } => {
                 let sink = self.runner.sink.clone().expect("the policy of dead letters comes with a sink");
-                let shard_id = self.info.shard_id.clone();
+                let (stream, shard_id) = (self.info.stream.clone(), self.info.shard_id.clone());
                 let letters = batch.records.iter().map(move |record| DeadLetter {
+                    stream: stream.clone(),
                     shard_id: shard_id.clone(),
                     record: record.clone(),
                     error: failure.message.clone(),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use shardflow_core::{Checkpoint, LeaseRow, ShardId, Stream};
+use shardflow_core::{Checkpoint, LeaseRow, ShardId, Stream, StreamIdentifier};
 use shardflow_engine::consume::{Answer, Batch, Event, ReadAnswer, ReadEvent, ReadRequest, Request};
 use shardflow_engine::{Moment, RequestId, Verdict};
 use tracing::Span;
@@ -20,6 +20,7 @@ pub(crate) struct ShardWatch(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     stream: Stream,
+    identifier: Option<StreamIdentifier>,
     shard_id: ShardId,
     notes: Mutex<Notes>,
     metrics: Option<ShardMetrics>,
@@ -28,8 +29,9 @@ struct Shared {
 impl ShardWatch {
     pub(crate) fn new(stream: &Stream, row: &LeaseRow, until: Moment, now: Moment) -> Self {
         let notes = Mutex::new(Notes::new(row.checkpoint.clone(), until, now));
-        let metrics = ShardMetrics::start(&row.shard_id);
-        Self(Arc::new(Shared { stream: stream.clone(), shard_id: row.shard_id.clone(), notes, metrics }))
+        let metrics = ShardMetrics::start(row.stream.as_ref(), &row.shard_id);
+        let (identifier, shard_id) = (row.stream.clone(), row.shard_id.clone());
+        Self(Arc::new(Shared { stream: stream.clone(), identifier, shard_id, notes, metrics }))
     }
 
     /// The shard asks for something. Gives the span to do it in.
@@ -75,7 +77,7 @@ impl ShardWatch {
     }
 
     pub(crate) fn health(&self, now: Moment) -> ShardHealth {
-        lock(&self.0.notes).health(now, self.0.shard_id.clone())
+        lock(&self.0.notes).health(now, self.0.identifier.clone(), self.0.shard_id.clone())
     }
 }
 
@@ -403,10 +405,11 @@ impl Notes {
         }
     }
 
-    fn health(&self, now: Moment, shard_id: ShardId) -> ShardHealth {
+    fn health(&self, now: Moment, stream: Option<StreamIdentifier>, shard_id: ShardId) -> ShardHealth {
         let ago = |at: Option<Moment>| at.map(|at| now.since(at));
         let progress = [Some(self.acquired), self.read, self.processed];
         ShardHealth {
+            stream,
             shard_id,
             checkpoint: self.checkpoint.clone(),
             behind: self.behind.map(|(by, at)| Behind { by, ago: now.since(at) }),

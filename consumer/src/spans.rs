@@ -114,11 +114,20 @@ pub(crate) fn end_of_shard(span: &Span, answer: &consume::Answer, took: Duration
 }
 
 /// The span of a request about leases.
-pub(crate) fn of_leases(stream: &Stream, request: &lease::Request) -> Span {
+pub(crate) fn of_leases(only: Option<&Stream>, request: &lease::Request) -> Span {
     use lease::Request;
     let (what, key) = match request {
-        Request::ListShards { .. } | Request::Describe(_) => {
-            return debug_span!("list_shards", %stream, outcome = Empty, took = Empty);
+        Request::ListShards { stream, .. } => {
+            let span = debug_span!("list_shards", stream = Empty, outcome = Empty, took = Empty);
+            match (stream, only) {
+                (Some(stream), _) => span.record("stream", display(stream)),
+                (None, Some(only)) => span.record("stream", display(only)),
+                (None, None) => &span,
+            };
+            return span;
+        }
+        Request::Describe(stream) => {
+            return debug_span!("describe_stream", %stream, outcome = Empty, took = Empty);
         }
         Request::Look => ("look", None),
         Request::Assigned => ("assigned", None),

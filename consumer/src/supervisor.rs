@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use crate::client::Client;
+use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::error_policy::Sink;
 use crate::lease_keeper::{Command, Told};
@@ -34,7 +34,7 @@ pub(crate) enum Stopping {
 
 /// Everything that the supervisor owns.
 pub(crate) struct Supervisor<F> {
-    pub(crate) client: Client,
+    pub(crate) clients: Clients,
     pub(crate) settings: Settings,
     pub(crate) sink: Option<Sink>,
     pub(crate) room: Room,
@@ -229,13 +229,14 @@ where
     fn start(&mut self, Acquired { row, tenure, until }: Acquired) {
         let (orders, receiver) = watch::channel(Orders { until, stop: None, at_once: false });
         let key = row.key.clone();
-        let watch = self.board.begins(&row, tenure, until);
+        let client = self.clients.of(row.stream.as_ref());
+        let watch = self.board.begins(client.stream(), &row, tenure, until);
         let runner = ShardRunner {
             tenure,
-            settings: self.settings.clone(),
+            settings: self.clients.settings(client.stream(), &self.settings),
             sink: self.sink.clone(),
             room: self.room.enter(key.clone()),
-            client: self.client.clone(),
+            client,
             keeper: self.keeper.clone(),
             orders: receiver,
             watch,

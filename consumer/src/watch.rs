@@ -12,6 +12,7 @@ use crate::health::Patience;
 use crate::lease_watch::LeaseNotes;
 use crate::shard_watch::ShardWatch;
 use crate::state::Listener;
+use crate::stream_health::StreamNotes;
 use crate::{Health, RunError, WorkerState};
 
 /// Tells how a worker stands, while its future is awaited and after it has ended: for a health check, for example. Cheap to
@@ -40,11 +41,11 @@ impl Watch {
 #[derive(Debug)]
 pub(crate) struct Board {
     worker: WorkerId,
-    stream: Stream,
     clock: Clock,
     patience: Patience,
     listener: Option<Listener>,
     state: Mutex<WorkerState>,
+    streams: Mutex<StreamNotes>,
     leases: Mutex<LeaseNotes>,
     /// The shards that have a task.
     shards: Mutex<BTreeMap<LeaseKey, ShardWatch>>,
@@ -53,25 +54,34 @@ pub(crate) struct Board {
 impl Board {
     pub(crate) fn new(
         worker: WorkerId,
-        stream: Stream,
+        streams: StreamNotes,
         clock: Clock,
         patience: Patience,
         listener: Option<Listener>,
     ) -> Self {
         Self {
             worker,
-            stream,
             clock,
             patience,
             listener,
             state: Mutex::new(WorkerState::Starting),
+            streams: Mutex::new(streams),
             leases: Mutex::default(),
             shards: Mutex::default(),
         }
     }
 
-    pub(crate) fn stream(&self) -> &Stream {
-        &self.stream
+    /// The stream, where there is one only.
+    pub(crate) fn only_stream(&self) -> Option<Stream> {
+        match &*self.streams() {
+            StreamNotes::One(stream) => Some(stream.clone()),
+            StreamNotes::Several(_) => None,
+        }
+    }
+
+    /// What is noted of streams.
+    pub(crate) fn streams(&self) -> MutexGuard<'_, StreamNotes> {
+        lock(&self.streams)
     }
 
     /// What is noted of leases.
@@ -80,8 +90,14 @@ impl Board {
     }
 
     /// A task begins for a shard.
-    pub(crate) fn begins(&self, row: &LeaseRow, tenure: Tenure, until: Moment) -> ShardWatch {
-        let watch = ShardWatch::new(&self.stream, row, until, self.clock.now());
+    pub(crate) fn begins(
+        &self,
+        stream: &Stream,
+        row: &LeaseRow,
+        tenure: Tenure,
+        until: Moment,
+    ) -> ShardWatch {
+        let watch = ShardWatch::new(stream, row, until, self.clock.now());
         lock(&self.shards).insert(row.key.clone(), watch.clone());
         self.leases().began(&row.key, tenure);
         watch
@@ -120,7 +136,7 @@ impl Board {
         }
         Health {
             worker_id: self.worker.clone(),
-            stream: self.stream.clone(),
+            streams: self.streams().health(now),
             leads: leases.leads && !stopped,
             leases: if stopped { 0 } else { leases.held },
             seen: leases.seen.map(|at| now.since(at)),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use shardflow_consumer::{
-    Config, Consumer, DynamoDbLeases, LeaseRow, LeaseStore, LeaseThread, ShardId, StoreError, Worker,
-    WorkerId,
+    Config, Consumer, DynamoDbLeases, LeaseRow, LeaseStore, LeaseThread, ShardId, StoreError, Streams,
+    Worker, WorkerId,
 };
 use shardflow_core::Record;
 use shardflow_local::{Config as LocalConfig, Local};
@@ -53,6 +53,19 @@ impl Application {
         Consumer::new(kinesis, store, stream, config.lease_thread(LeaseThread::Caller))
     }
 
+    /// Starts a worker of that name on several streams, with the same leases, which writes into the ledger.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime.
+    pub fn worker_of(&self, streams: &Streams, name: &'static str, config: Config) -> Worker {
+        let id: WorkerId = name.parse().expect("a worker's name");
+        let config = config.worker_id(id).lease_thread(LeaseThread::Caller);
+        let kinesis = Place::inside(&self.local).kinesis();
+        let consumer = Consumer::streams(kinesis, self.leases(), streams.clone(), config);
+        consumer.run(self.ledger.writer(name)).expect("a worker starts")
+    }
+
     /// The lease table.
     ///
     /// # Panics
@@ -80,9 +93,18 @@ impl Application {
     ///
     /// When the service refuses one.
     pub fn put(&self, numbers: std::ops::Range<usize>) {
+        self.put_to("orders", numbers);
+    }
+
+    /// The same, to another stream.
+    ///
+    /// # Panics
+    ///
+    /// When the service refuses one.
+    pub fn put_to(&self, stream: &str, numbers: std::ops::Range<usize>) {
         for number in numbers {
             let record = Record::new(format!("key-{}", number % 100), number.to_string()).expect("a record");
-            self.local.put("orders", &record).expect("the record is taken");
+            self.local.put(stream, &record).expect("the record is taken");
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use shardflow_consumer::{Batch, Checkpointer, RecordProcessor, ShardId, ShardInfo, Stop};
+use shardflow_consumer::{Batch, Checkpointer, RecordProcessor, ShardId, ShardInfo, Stop, Stream};
 
 /// What the handlers of a test have seen, in the order in which they saw it.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,8 @@ pub struct Ledger(Arc<Mutex<Vec<Line>>>);
 pub struct Line {
     /// The worker, by the name that the test gave it.
     pub worker: &'static str,
+    /// The stream, as it was given.
+    pub stream: Stream,
     /// The shard.
     pub shard: ShardId,
     /// What.
@@ -38,12 +40,9 @@ pub enum What {
 }
 
 impl Ledger {
-    fn write(&self, worker: &'static str, shard: &ShardId, what: What) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Line {
-            worker,
-            shard: shard.clone(),
-            what,
-        });
+    fn write(&self, worker: &'static str, stream: &Stream, shard: &ShardId, what: What) {
+        let line = Line { worker, stream: stream.clone(), shard: shard.clone(), what };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
     /// All lines.
@@ -85,7 +84,12 @@ impl Ledger {
     /// Makes handlers that write into it and checkpoint every batch.
     pub fn writer(&self, worker: &'static str) -> impl Fn(&ShardInfo) -> Writer + Send + Sync + 'static {
         let ledger = self.clone();
-        move |shard| Writer { ledger: ledger.clone(), worker, shard: shard.shard_id.clone() }
+        move |shard| Writer {
+            ledger: ledger.clone(),
+            worker,
+            stream: shard.stream.clone(),
+            shard: shard.shard_id.clone(),
+        }
     }
 }
 
@@ -94,6 +98,7 @@ impl Ledger {
 pub struct Writer {
     ledger: Ledger,
     worker: &'static str,
+    stream: Stream,
     shard: ShardId,
 }
 
@@ -103,7 +108,7 @@ impl Writer {
         for record in batch {
             let key = record.partition_key.as_ref().map(ToString::to_string).unwrap_or_default();
             let data = String::from_utf8_lossy(&record.data).into_owned();
-            self.ledger.write(self.worker, &self.shard, What::Record { key, data });
+            self.ledger.write(self.worker, &self.stream, &self.shard, What::Record { key, data });
         }
     }
 }
@@ -112,7 +117,7 @@ impl RecordProcessor for Writer {
     type Error = Infallible;
 
     async fn initialize(&mut self, _shard: &ShardInfo) -> Result<(), Infallible> {
-        self.ledger.write(self.worker, &self.shard, What::Began);
+        self.ledger.write(self.worker, &self.stream, &self.shard, What::Began);
         Ok(())
     }
 
@@ -124,7 +129,7 @@ impl RecordProcessor for Writer {
     }
 
     async fn stopping(&mut self, why: Stop, _checkpointer: &Checkpointer) -> Result<(), Infallible> {
-        self.ledger.write(self.worker, &self.shard, What::Stopped(why));
+        self.ledger.write(self.worker, &self.stream, &self.shard, What::Stopped(why));
         Ok(())
     }
 }

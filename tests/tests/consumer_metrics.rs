@@ -1,5 +1,5 @@
 //! What the consumer records, over the embedded service and under a paused clock.
-#![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what is not as expected fails the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Level, Metadata, Recorder, SharedString, Unit};
 use metrics_util::debugging::DebuggingRecorder;
 use shardflow_consumer::{
-    Batch, Checkpointer, Config, DeadLetter, ErrorPolicy, RecordProcessor, ShardInfo, Worker,
+    Batch, Checkpointer, Config, DeadLetter, ErrorPolicy, RecordProcessor, ShardInfo, Streams, Worker,
 };
 use shardflow_core::aggregation::{AggregateSize, Aggregator};
 use shardflow_core::{HashKey, Record};
@@ -252,9 +252,44 @@ fn the_table_in_the_documentation_is_what_is_recorded() {
     });
     let readings = Readings::of(&listening.recorder);
     let levels = listening.levels.lock().unwrap().clone();
+    assert_eq!(documented("| operation ", &readings, &levels), levels.into_keys().collect());
+}
+
+#[test]
+fn of_several_streams_it_is_told_which_and_how_many() {
+    let listening = recorded(async |listening| {
+        let app = Application::new(1);
+        let streams = Streams::new(["orders", "later"].map(|name| name.parse().unwrap()));
+        let worker = app.worker_of(&streams, "a", Config::default());
+        put(&app, 1);
+        sleep(Duration::from_secs(10)).await;
+        let readings = Readings::of(&listening.recorder);
+        let stream = worker.health().streams[1].identifier.clone().unwrap().to_string();
+        let of_shard =
+            [op("ProcessTask"), ("ShardId", "shardId-000000000000"), ("StreamId", stream.as_str())];
+        assert_eq!(readings.values("RecordsProcessed", &of_shard), [1.0]);
+        let several = |name| readings.values(name, &[op("MultiStreamTracker")]);
+        assert_eq!(several("ActiveStreams.Count").last(), Some(&1.0), "one is not there");
+        assert_eq!(several("StreamsPendingDeletion.Count").last(), Some(&0.0));
+        assert_eq!(readings.values("FailingStreams.Count", &[op("MultiStreamTracker"), A]), [1.0]);
+        drop(worker);
+    });
+    let readings = Readings::of(&listening.recorder);
+    let levels = listening.levels.lock().unwrap().clone();
+    let several = documented("| of several ", &readings, &levels);
+    let told: BTreeSet<_> =
+        levels.into_keys().filter(|(operation, _)| operation == "MultiStreamTracker").collect();
+    assert_eq!(several, told);
+}
+
+/// The metrics of a table in the documentation, all of which were recorded as it says.
+fn documented(
+    header: &str,
+    readings: &Readings,
+    levels: &BTreeMap<(String, String), Level>,
+) -> BTreeSet<(String, String)> {
     let mut rows = BTreeSet::new();
-    let lines =
-        include_str!("../../docs/metrics.md").lines().skip_while(|line| !line.starts_with("| operation "));
+    let lines = include_str!("../../docs/metrics.md").lines().skip_while(|line| !line.starts_with(header));
     for line in lines.take_while(|line| line.starts_with('|')).skip(2) {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
         let [_, operation, name, level, unit, labels, kind, ..] = cells[..] else { panic!("{line}") };
@@ -275,5 +310,5 @@ fn the_table_in_the_documentation_is_what_is_recorded() {
         assert_eq!(levels.get(&row), Some(&expected), "{line}");
         assert!(rows.insert(row), "twice: {line}");
     }
-    assert_eq!(rows, levels.into_keys().collect());
+    rows
 }

@@ -29,8 +29,12 @@ pub(crate) struct Captured {
 impl Captured {
     /// The tables of a fixture, such as `java-kcl-3.4.2/10-worker-metrics`.
     pub(crate) async fn new(fixture: &str) -> Self {
-        let fixture = read(fixture);
-        let captured = Self::empty(fixture["app"].as_str().unwrap());
+        Self::within(Local::new(Config::default()).unwrap(), &read(fixture)).await
+    }
+
+    /// The same within a service that has something already.
+    pub(crate) async fn within(local: Local, fixture: &Value) -> Self {
+        let captured = Self::of(local, fixture["app"].as_str().unwrap());
         for (table, captured_table) in fixture["tables"].as_object().unwrap() {
             if captured_table.is_null() {
                 continue;
@@ -47,7 +51,10 @@ impl Captured {
 
     /// No tables at all.
     pub(crate) fn empty(app: &str) -> Self {
-        let local = Local::new(Config::default()).unwrap();
+        Self::of(Local::new(Config::default()).unwrap(), app)
+    }
+
+    fn of(local: Local, app: &str) -> Self {
         let dynamodb = Place::inside(&local).dynamodb();
         Self { app: app.to_owned(), _local: local, dynamodb }
     }

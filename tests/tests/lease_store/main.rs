@@ -6,6 +6,7 @@ mod captured;
 mod java;
 mod layout;
 mod requests;
+mod streams;
 mod table;
 
 use shardflow_consumer::conformance::converse;
