@@ -192,13 +192,11 @@ where
             Event::HandoffAsked { key, tenure } => {
                 tracing::info!(lease_key = %key, "lease asked for by another worker");
                 self.order(&key, tenure, |orders| orders.stop = orders.stop.max(Some(Stop::Handoff)));
-                if self.shards.waiting.get(&key).is_some_and(|waiting| waiting.tenure == tenure) {
-                    self.shards.waiting.remove(&key);
-                    self.leave(key, tenure).await;
-                }
+                self.leave_waiting(key, tenure).await;
             }
             Event::LetGo { key, tenure } => {
                 self.order(&key, tenure, |orders| orders.stop = orders.stop.max(Some(Stop::Shutdown)));
+                self.leave_waiting(key, tenure).await;
             }
             Event::Lost { key, tenure, cause } => {
                 tracing::warn!(lease_key = %key, ?cause, "lease lost");
@@ -279,6 +277,14 @@ where
         // The keeper offers each lease to another worker, and says when its shard is to end.
         self.command(Command::ShutDown).await;
         for (key, Acquired { tenure, .. }) in std::mem::take(&mut self.shards.waiting) {
+            self.leave(key, tenure).await;
+        }
+    }
+
+    /// Leaves a lease whose shard has not been begun.
+    async fn leave_waiting(&mut self, key: LeaseKey, tenure: Tenure) {
+        if self.shards.waiting.get(&key).is_some_and(|waiting| waiting.tenure == tenure) {
+            self.shards.waiting.remove(&key);
             self.leave(key, tenure).await;
         }
     }

@@ -162,8 +162,10 @@ impl Coordinator {
         let next = sent.after(self.settings.renew_after(self.slowest));
         let key = row.key.clone();
         self.seen.note(now, row.clone(), &mut self.rng);
+        // Its stream may have been removed since it was asked for.
+        let leaving = self.stopping.is_some() || !self.reads(&row.stream);
         let held = Held::new(Tenure(self.tenures), row, sent, next);
-        self.held.insert(key, Held { leaving: self.stopping.is_some(), ..held });
+        self.held.insert(key, Held { leaving, ..held });
         self.tell_ready();
         self.leave_ready(now);
     }

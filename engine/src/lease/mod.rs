@@ -23,6 +23,7 @@
 
 mod admission;
 mod census;
+mod children;
 mod coordinator;
 mod discover;
 mod former;

@@ -186,6 +186,24 @@ fn a_removed_stream_is_let_go_and_its_leases_stay_where_they_are() {
 }
 
 #[test]
+fn a_lease_that_comes_after_its_stream_was_removed_is_left_at_once() {
+    let b = id("b", 2);
+    let mut fleet = Fleet::with_streams(std::slice::from_ref(&b));
+    fleet.join_several("w", &["b"]);
+    let (id, taken, change) = fleet.next_write("w");
+    let answer = fleet.carry_out(Request::Write { key: taken.clone(), change });
+    fleet.set("w", Wish::default());
+    fleet.answer("w", id, answer);
+    fleet.drain("w");
+    fleet.run(30);
+    assert_eq!((fleet.count("w"), &fleet.table[&taken].owner), (0, &None));
+    assert!(
+        !fleet.told("w").iter().any(|event| matches!(event, Event::Acquired { .. })),
+        "nobody is to read it"
+    );
+}
+
+#[test]
 fn what_becomes_of_former_streams_is_a_policy() {
     let table = [
         (Former::Keep, false, 2, false),
