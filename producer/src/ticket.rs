@@ -5,7 +5,7 @@ use std::fmt;
 use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use shardflow_core::{SequenceNumber, ShardId};
 
@@ -232,20 +232,32 @@ impl Drop for Ends {
     }
 }
 
+impl Ticket {
+    /// Whether the outcome is there. It is not taken by that: a failure still goes where one goes that nobody asked for.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !matches!(*self.block.place(self.place), Place::Open(_))
+    }
+
+    /// Waits for the outcome without taking it, for whoever waits for many. It wakes the task that polled last, by this
+    /// or as a future.
+    pub fn poll_settled(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut place = self.block.place(self.place);
+        let Place::Open(waker) = &mut *place else { return Poll::Ready(()) };
+        match waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => *waker = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
 impl Future for Ticket {
     type Output = Result<Receipt, RecordError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut place = self.block.place(self.place);
-        if let Place::Open(waker) = &mut *place {
-            match waker {
-                Some(waker) => waker.clone_from(context.waker()),
-                None => *waker = Some(context.waker().clone()),
-            }
-            return Poll::Pending;
-        }
-        let left = std::mem::replace(&mut *place, Place::Left);
-        drop(place);
+        ready!(self.poll_settled(context));
+        let left = std::mem::replace(&mut *self.block.place(self.place), Place::Left);
         self.taken = true;
         match left {
             Place::Settled(settled) => Poll::Ready(settled.map_err(|error| *error)),
@@ -312,6 +324,8 @@ pub struct Receipt {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
     use shardflow_core::Record;
 
@@ -413,5 +427,23 @@ mod tests {
         desk.ends.settle(end, Ok(receipt(1)));
         drop(ticket);
         assert_eq!(*heard.lock().unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_waits_without_taking_leaves_the_failure_to_the_callback() {
+        let (unheard, heard) = counted();
+        let mut desk = Desk::new(unheard);
+        let (ticket, end) = desk.issue();
+        assert!(!ticket.is_settled());
+        let waits = poll_fn(|context| ticket.poll_settled(context));
+        let settles = async {
+            tokio::task::yield_now().await;
+            desk.ends.settle(end, Err(failure()));
+        };
+        tokio::join!(waits, settles);
+        assert!(ticket.is_settled());
+        assert_eq!(*heard.lock().unwrap(), 0, "it can still be asked");
+        drop(ticket);
+        assert_eq!(*heard.lock().unwrap(), 1);
     }
 }
