@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::PyDict;
 use shardflow_producer::PutError;
 
 use crate::config::Settings;
@@ -31,7 +31,7 @@ impl AsyncProducer {
     #[pyo3(signature = (stream, **keywords))]
     fn new(py: Python<'_>, stream: &str, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         logging::refresh(py)?;
-        let core = Core::new(Settings::read(py, stream, keywords)?);
+        let core = Core::new(py, Settings::read(py, stream, keywords)?)?;
         Ok(Self { core, turns: Turns::new() })
     }
 
@@ -159,9 +159,23 @@ impl AsyncProducer {
         Py::new(py, Ready::new(Ok(this.into_any())))
     }
 
-    #[pyo3(signature = (*raised))]
-    fn __aexit__(&self, py: Python<'_>, raised: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
-        self.close(py, Some(patience(&self.core, raised)?))
+    #[pyo3(signature = (kind=None, _raised=None, _traceback=None, /))]
+    fn __aexit__(
+        &self,
+        py: Python<'_>,
+        kind: Option<&Bound<'_, PyAny>>,
+        _raised: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        self.core.producer()?;
+        let patience = std::time::Duration::from_secs_f64(patience(&self.core, kind)?);
+        let goes_on = kind.is_some();
+        let core = Arc::clone(&self.core);
+        event_loop::spawn(py, async move { core.close(patience).await }, move |py, closed| match closed {
+            // What was raised goes on. Each record has told its ticket, or else the callback and the log.
+            Err(undelivered) if !goes_on => Err(error::flush(py, undelivered)),
+            _ => Ok(py.None()),
+        })
     }
 
     fn __repr__(&self) -> String {

@@ -45,6 +45,9 @@ impl Access {
     /// What a session has, where nothing else was said.
     fn add_session(&mut self, session: &Bound<'_, PyAny>) -> PyResult<()> {
         let wrong = || error::option("session", session, "a session of boto3 or botocore");
+        if !session.hasattr("get_credentials")? {
+            return Err(wrong());
+        }
         if self.region.is_none() {
             // boto3's has an attribute for it, botocore's a variable.
             let region = match session.getattr("region_name") {

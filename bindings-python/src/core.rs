@@ -20,14 +20,14 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+    pub(crate) fn new(py: Python<'_>, settings: Settings) -> PyResult<Arc<Self>> {
         let Settings { client, stream, config, exit_timeout } = settings;
         let name = stream.to_string();
         let producer = shardflow_producer::Producer::new(client, stream, config);
         let generation = runtime::generation();
         let core = Arc::new(Self { producer: Some(producer), generation, exit_timeout, stream: name });
-        runtime::current().opened(&core);
-        core
+        runtime::current().opened(py, &core)?;
+        Ok(core)
     }
 
     /// The producer, in the process that made it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyType};
 use shardflow_producer::PutError;
 
 use crate::config::Settings;
@@ -25,7 +25,7 @@ impl Producer {
     #[pyo3(signature = (stream, **keywords))]
     fn new(py: Python<'_>, stream: &str, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         logging::refresh(py)?;
-        Ok(Self(Core::new(Settings::read(py, stream, keywords)?)))
+        Ok(Self(Core::new(py, Settings::read(py, stream, keywords)?)?))
     }
 
     #[getter]
@@ -123,9 +123,19 @@ impl Producer {
         this
     }
 
-    #[pyo3(signature = (*raised))]
-    fn __exit__(&self, py: Python<'_>, raised: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.close(py, Some(patience(&self.0, raised)?))
+    #[pyo3(signature = (kind=None, _raised=None, _traceback=None, /))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        kind: Option<&Bound<'_, PyAny>>,
+        _raised: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        match self.close(py, Some(patience(&self.0, kind)?)) {
+            // What was raised goes on. Each record has told its ticket, or else the callback and the log.
+            Err(undelivered) if kind.is_some() && error::is_flush(py, &undelivered) => Ok(()),
+            closed => closed,
+        }
     }
 
     fn __repr__(&self) -> String {
@@ -155,11 +165,16 @@ impl Producer {
     }
 }
 
-/// How long leaving a `with` block waits, given what it is left by, in seconds. Who presses Ctrl-C waits for less.
-pub(crate) fn patience(core: &Core, raised: &Bound<'_, PyTuple>) -> PyResult<f64> {
-    let interrupt = raised.py().get_type::<PyKeyboardInterrupt>();
-    let interrupted = raised.get_item(0).is_ok_and(|class| class.is(&interrupt));
-    let limit = if interrupted { core.exit_timeout.min(runtime::INTERRUPTED) } else { core.exit_timeout };
+/// How long leaving a `with` block waits, given the class of what it is left by, in seconds. Who presses Ctrl-C or
+/// cancels a task waits for less.
+pub(crate) fn patience(core: &Core, raised: Option<&Bound<'_, PyAny>>) -> PyResult<f64> {
+    let mut limit = core.exit_timeout;
+    if let Some(class) = raised.and_then(|class| class.cast::<PyType>().ok()) {
+        let cancelled = class.py().import("asyncio")?.getattr("CancelledError")?;
+        if class.is_subclass_of::<PyKeyboardInterrupt>()? || class.is_subclass(&cancelled)? {
+            limit = limit.min(runtime::INTERRUPTED);
+        }
+    }
     Ok(limit.as_secs_f64())
 }
 

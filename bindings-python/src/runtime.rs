@@ -28,6 +28,8 @@ pub(crate) struct Process {
     pub(crate) http: OnceLock<SharedHttpClient>,
     /// Producers that are not closed: what they hold is sent before the process ends.
     open: Mutex<Vec<Arc<Core>>>,
+    /// Whether the end of a worker of `multiprocessing` has been looked at.
+    watched: OnceLock<()>,
     /// The child's.
     child: OnceLock<Box<Process>>,
 }
@@ -58,6 +60,20 @@ pub(crate) fn watch(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()
     }
     let at_exit = wrap_pyfunction!(at_exit, module)?;
     py.import("atexit")?.call_method1("register", (at_exit,))?;
+    Ok(())
+}
+
+/// The workers of `multiprocessing` end without `atexit` where they are forked: they have a list of their own.
+fn watch_worker(py: Python<'_>) -> PyResult<()> {
+    let loaded = py.import("sys")?.getattr("modules")?;
+    let Ok(process) = loaded.get_item("multiprocessing.process") else { return Ok(()) };
+    if process.call_method0("parent_process")?.is_none() {
+        return Ok(());
+    }
+    let keywords = PyDict::new(py);
+    keywords.set_item("exitpriority", 0)?;
+    let at_exit = wrap_pyfunction!(at_exit, py)?;
+    py.import("multiprocessing.util")?.call_method("Finalize", (py.None(), at_exit), Some(&keywords))?;
     Ok(())
 }
 
@@ -142,6 +158,7 @@ impl Process {
             callbacks: OnceLock::new(),
             http: OnceLock::new(),
             open: Mutex::new(Vec::new()),
+            watched: OnceLock::new(),
             child: OnceLock::new(),
         }
     }
@@ -165,8 +182,12 @@ impl Process {
         Ok(self.runtime.get_or_init(|| runtime))
     }
 
-    pub(crate) fn opened(&self, core: &Arc<Core>) {
+    pub(crate) fn opened(&self, py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
+        if self.watched.set(()).is_ok() {
+            watch_worker(py)?;
+        }
         self.open().push(Arc::clone(core));
+        Ok(())
     }
 
     pub(crate) fn closed(&self, core: &Core) {

@@ -30,8 +30,13 @@ pub(crate) fn cargo(words: &[&str]) -> Command {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(words).current_dir(root());
-    // What the cargo that started this says of this package. Build scripts such as ring's look at it, so with it they and all
-    // that depends on them would be built anew each time.
+    forget_package(&mut command);
+    command
+}
+
+/// Takes from a command's environment what the cargo that started this says of this package. Build scripts such as ring's
+/// look at it, so with it they and all that depends on them would be built anew each time.
+pub(crate) fn forget_package(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name
             .to_str()
@@ -40,7 +45,6 @@ pub(crate) fn cargo(words: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    command
 }
 
 /// Runs a command to its end; a command that cannot be started has failed.

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use crate::report::{Outcome, Report};
-use crate::run::{Server, cargo, command, count_tests, say, succeeds, target};
+use crate::run::{Server, cargo, command, count_tests, root, say, succeeds, target};
 use crate::tools;
 
 /// A step: its name, and what it does.
@@ -25,6 +25,7 @@ const STEPS: &[Step] = &[
     ("aws-sdk-js", aws_sdk_js),
     ("aws-kinesis-agg", aws_kinesis_agg),
     ("KCL for Java", kcl_for_java),
+    ("package for Python", package_for_python),
     ("engine is pure", engine_is_pure),
     ("lints", lints),
     ("docs", docs),
@@ -162,6 +163,23 @@ fn with_splits(tool: Result<PathBuf, String>, decoder: impl Fn(&str, &str) -> Co
         return Outcome::of(false);
     }
     count_tests(&mut decoder(&tool.to_string_lossy(), &file.to_string_lossy()))
+}
+
+/// The package for Python, built and installed as its users do, against the service that it has within.
+fn package_for_python() -> Outcome {
+    match tools::python_bindings() {
+        Ok(python) => {
+            let mut tests = command(&[&*python.to_string_lossy(), "-m", "pytest", "--quiet", "tests"]);
+            count_tests(tests.current_dir(root().join("bindings-python")))
+        }
+        Err(reason) if reason.starts_with("needs") || reason.starts_with("pip") => {
+            Outcome::Skipped { reason }
+        }
+        Err(reason) => {
+            say(&reason);
+            Outcome::of(false)
+        }
+    }
 }
 
 /// The engine builds where there is no clock, no thread and no socket.

@@ -3,28 +3,68 @@
 use std::io::stderr;
 use std::path::{Path, PathBuf};
 
-use crate::run::{command, exists, root, succeeds, target};
+use crate::run::{command, exists, forget_package, root, succeeds, target};
 
 /// Versions that the scripts were tried with.
 const PYTHON_PACKAGES: &[&str] = &["boto3==1.44.5", "aws-kinesis-agg==1.2.3", "six==1.17.0"];
+const BINDINGS_PACKAGES: &[&str] = &[
+    "aws-kinesis-agg==1.2.3",
+    "boto3==1.44.5",
+    "maturin==1.16.0",
+    "mypy==2.4.1",
+    "pyright==1.1.414",
+    "pytest==9.2.0",
+    "six==1.17.0",
+    // It has no wheel for Windows.
+    "uvloop==0.23.0; sys_platform != 'win32'",
+];
 const NODE_PACKAGES: &[&str] = &["@aws-sdk/client-kinesis@3.1143.0", "@smithy/node-http-handler@4.14.2"];
 
 /// A Python with the packages that the scripts need, in a virtual environment below `target`.
 pub(crate) fn python() -> Result<PathBuf, String> {
-    let home = target().join("tools").join("python");
+    environment("python", 10, PYTHON_PACKAGES)
+}
+
+/// A Python with our own package, built and installed as its users do, and with what its tests need.
+pub(crate) fn python_bindings() -> Result<PathBuf, String> {
+    let python = environment("bindings-python", 11, BINDINGS_PACKAGES)?;
+    let wheels = target().join("tools").join("wheels");
+    // The wheel of another version would be found too.
+    if wheels.exists() && std::fs::remove_dir_all(&wheels).is_err() {
+        return Err(format!("cannot empty {}", wheels.display()));
+    }
+    let name = python.to_string_lossy();
+    // The profile of all other tests: an optimised build takes many times as long.
+    let mut maturin =
+        command(&[&*name, "-m", "maturin", "build", "--profile", "dev", "--interpreter", &*name]);
+    maturin.args(["--manifest-path", "bindings-python/Cargo.toml", "--out"]).arg(&wheels);
+    forget_package(&mut maturin);
+    let install =
+        ["-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", "shardflow"];
+    let mut pip = command(&[&*name]);
+    pip.args(install).arg("--find-links").arg(&wheels);
+    if succeeds(&mut maturin) && succeeds(&mut pip) {
+        Ok(python)
+    } else {
+        Err("the wheel cannot be built or installed".to_owned())
+    }
+}
+
+/// A Python 3 of that minor version or newer, in a virtual environment below `target` with some packages.
+fn environment(name: &str, minor: u32, packages: &[&str]) -> Result<PathBuf, String> {
+    let home = target().join("tools").join(name);
     let python = home.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     if !python.exists() {
-        let found = ["python3", "python"]
-            .into_iter()
-            .find(|name| exists(&[name, "-c", "import sys, venv; sys.exit(sys.version_info < (3, 10))"]));
-        let found = found.ok_or("needs Python 3.10 or newer, with venv")?;
+        let new_enough = format!("import sys, venv; sys.exit(sys.version_info < (3, {minor}))");
+        let found = ["python3", "python"].into_iter().find(|name| exists(&[name, "-c", &new_enough]));
+        let found = found.ok_or_else(|| format!("needs Python 3.{minor} or newer, with venv"))?;
         if !succeeds(command(&[found, "-m", "venv"]).arg(&home)) {
             return Err("python3 -m venv fails".to_owned());
         }
     }
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    if !succeeds(command(&[&*python.to_string_lossy()]).args(install).args(PYTHON_PACKAGES)) {
-        return Err("pip cannot install boto3".to_owned());
+    if !succeeds(command(&[&*python.to_string_lossy()]).args(install).args(packages)) {
+        return Err(format!("pip cannot install {}", packages.join(", ")));
     }
     Ok(python)
 }

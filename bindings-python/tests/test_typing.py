@@ -1,0 +1,70 @@
+"""The stubs: they say what is there, and programs check against them."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+PROGRAM = '''
+import shardflow
+
+with shardflow.Producer("orders", linger=0.1, aggregation=1000, options={"RateLimit": "100"}) as producer:
+    ticket: shardflow.Ticket = producer.put(b"x", "k")
+    number: str = ticket.result(timeout=1).sequence_number
+    receipts: list[shardflow.Receipt] = producer.put_many([("k", b"x"), b"y"]).result()
+
+async def work() -> shardflow.Receipt:
+    async with shardflow.AsyncProducer("orders") as producer:
+        ticket = await producer.put(memoryview(b"x"))
+        return await ticket
+'''
+
+WRONG = '''
+import shardflow
+
+producer = shardflow.Producer("orders", linger="soon")
+producer.put("text", "k")
+producer.put(b"x", 7)
+'''
+
+
+def tool(name: str) -> list[str]:
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
+    return [sys.executable, "-m", name]
+
+
+def check(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+
+
+def test_the_stubs_say_what_is_there(tmp_path: Path) -> None:
+    tool("mypy")
+    command = [sys.executable, "-m", "mypy.stubtest", "shardflow", "--allowlist", str(HERE / "stubtest.txt")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["mypy", "pyright"])
+def test_a_right_program_passes_and_a_wrong_one_does_not(name: str, tmp_path: Path) -> None:
+    (tmp_path / "right.py").write_text(PROGRAM)
+    (tmp_path / "wrong.py").write_text(WRONG)
+    options = ["--strict"] if name == "mypy" else ["--pythonpath", sys.executable]
+    right = check([*tool(name), *options, str(tmp_path / "right.py")])
+    assert right.returncode == 0, right.stdout + right.stderr
+    wrong = check([*tool(name), *options, str(tmp_path / "wrong.py")])
+    assert wrong.returncode == 1
+    assert wrong.stdout.count("error") >= 3, wrong.stdout
+
+
+def test_the_package_itself_is_typed_strictly() -> None:
+    package = importlib.util.find_spec("shardflow")
+    assert package is not None and package.origin is not None
+    done = check([*tool("mypy"), "--strict", str(Path(package.origin).parent)])
+    assert done.returncode == 0, done.stdout + done.stderr
