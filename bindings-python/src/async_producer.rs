@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
@@ -127,7 +127,7 @@ impl AsyncProducer {
     #[pyo3(signature = (timeout=None))]
     fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
         logging::refresh(py)?;
-        let limit = keywords::limit(timeout)?.unwrap_or(std::time::Duration::MAX);
+        let limit = keywords::limit(timeout)?.unwrap_or(Duration::MAX);
         let producer = self.core.producer()?.clone();
         let flushed = async move { tokio::time::timeout(limit, producer.flush()).await };
         event_loop::spawn(py, flushed, |py, flushed| match flushed {
@@ -141,7 +141,7 @@ impl AsyncProducer {
     #[pyo3(signature = (timeout=30.0))]
     fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
         self.core.producer()?;
-        let patience = keywords::limit(timeout)?.unwrap_or(std::time::Duration::MAX);
+        let patience = keywords::limit(timeout)?.unwrap_or(Duration::MAX);
         let core = Arc::clone(&self.core);
         event_loop::spawn(py, async move { core.close(patience).await }, |py, closed| {
             closed.map(|()| py.None()).map_err(|undelivered| error::flush(py, undelivered))
@@ -168,13 +168,15 @@ impl AsyncProducer {
         _traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         self.core.producer()?;
-        let patience = std::time::Duration::from_secs_f64(patience(&self.core, kind)?);
+        let patience = Duration::from_secs_f64(patience(&self.core, kind)?);
         let goes_on = kind.is_some();
         let core = Arc::clone(&self.core);
-        event_loop::spawn(py, async move { core.close(patience).await }, move |py, closed| match closed {
-            // What was raised goes on. Each record has told its ticket, or else the callback and the log.
-            Err(undelivered) if !goes_on => Err(error::flush(py, undelivered)),
-            _ => Ok(py.None()),
+        let left = async move {
+            let closed = core.close(patience).await;
+            core.left(goes_on, closed)
+        };
+        event_loop::spawn(py, left, |py, left| {
+            left.map(|()| py.None()).map_err(|undelivered| error::flush(py, undelivered))
         })
     }
 

@@ -1,6 +1,7 @@
 //! What a producer is told, by keyword arguments and by the KPL's options.
 
 use std::sync::Arc;
+use std::sync::atomic::{self, AtomicU64};
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
@@ -19,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) stream: Stream,
     pub(crate) config: Config,
     pub(crate) exit_timeout: Duration,
+    /// Failures that nobody asked for, and that no `on_failure` was told.
+    pub(crate) lost: Arc<AtomicU64>,
 }
 
 impl Settings {
@@ -27,12 +30,13 @@ impl Settings {
         let keywords = Keywords::new(keywords)?;
         let config = options(Config::default(), &keywords)?;
         let config = limits(timing(packing(config, &keywords)?, &keywords)?, &keywords)?;
-        let config = listen(config, &keywords)?;
+        let lost = Arc::default();
+        let config = listen(config, &keywords, Arc::clone(&lost))?;
         let exit_timeout = keywords.seconds("exit_timeout")?.unwrap_or(EXIT_TIMEOUT);
         let access = aws::Access::read(&keywords)?;
         keywords.finish()?;
         let client = Client::new(&access.sdk_config(py)?);
-        Ok(Self { client, stream, config, exit_timeout })
+        Ok(Self { client, stream, config, exit_timeout, lost })
     }
 }
 
@@ -114,18 +118,25 @@ fn limits(mut config: Config, keywords: &Keywords<'_>) -> PyResult<Config> {
     Ok(config)
 }
 
-/// Where failures go that no ticket took: to the log, and to `on_failure` if there is one.
-fn listen(config: Config, keywords: &Keywords<'_>) -> PyResult<Config> {
+/// Where failures go that no ticket took: to the log, and to `on_failure` or else into the count of what is lost.
+fn listen(config: Config, keywords: &Keywords<'_>, lost: Arc<AtomicU64>) -> PyResult<Config> {
     let callbacks = Callbacks::here();
-    let Some(call) = keywords.take("on_failure")? else { return Ok(config) };
-    if !call.is_callable() {
-        return Err(error::option("on_failure", &call, "a function of one RecordError"));
+    let call = keywords.take("on_failure")?;
+    if let Some(other) = call.as_ref().filter(|call| !call.is_callable()) {
+        return Err(error::option("on_failure", other, "a function of one RecordError"));
     }
-    let call = Arc::new(call.unbind());
+    let call = call.map(|call| Arc::new(call.unbind()));
     Ok(config.on_failure(move |failure: RecordError| {
         let partition_key = failure.record().partition_key();
         tracing::warn!(target: "shardflow", error = %failure, %partition_key, "a record was not delivered");
-        callbacks.tell(Word::Failure { call: Arc::clone(&call), error: Box::new(failure) });
+        match &call {
+            Some(call) => {
+                callbacks.tell(Word::Failure { call: Arc::clone(call), error: Box::new(failure) });
+            }
+            None => {
+                lost.fetch_add(1, atomic::Ordering::Relaxed);
+            }
+        }
     }))
 }
 

@@ -1,6 +1,7 @@
 //! What the two producers of Python have in common: the producer in Rust, and its end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -16,16 +17,17 @@ pub(crate) struct Core {
     producer: Option<shardflow_producer::Producer>,
     generation: usize,
     pub(crate) exit_timeout: Duration,
+    lost: Arc<AtomicU64>,
     pub(crate) stream: String,
 }
 
 impl Core {
     pub(crate) fn new(py: Python<'_>, settings: Settings) -> PyResult<Arc<Self>> {
-        let Settings { client, stream, config, exit_timeout } = settings;
+        let Settings { client, stream, config, exit_timeout, lost } = settings;
         let name = stream.to_string();
         let producer = shardflow_producer::Producer::new(client, stream, config);
         let generation = runtime::generation();
-        let core = Arc::new(Self { producer: Some(producer), generation, exit_timeout, stream: name });
+        let core = Arc::new(Self { producer: Some(producer), generation, exit_timeout, lost, stream: name });
         runtime::current().opened(py, &core)?;
         Ok(core)
     }
@@ -62,6 +64,12 @@ impl Core {
         let closed = self.inner().close(patience).await;
         runtime::current().closed(self);
         closed
+    }
+
+    /// What leaving a `with` block by an exception, or not, makes of a close. What was raised goes on; else it is told that
+    /// records were lost, unless somebody has heard of each: its ticket's holder or `on_failure`.
+    pub(crate) fn left(&self, raised: bool, closed: Result<(), FlushError>) -> Result<(), FlushError> {
+        if raised || self.lost.load(Ordering::Relaxed) == 0 { Ok(()) } else { closed }
     }
 
     /// Its last handle in Python is gone: what it holds is sent all the same.

@@ -191,8 +191,3 @@ pub(crate) fn flush(py: Python<'_>, error: FlushError) -> PyErr {
         Err(error) => error,
     }
 }
-
-pub(crate) fn is_flush(py: Python<'_>, error: &PyErr) -> bool {
-    let class = py.import("shardflow.errors").and_then(|module| module.getattr("FlushError"));
-    class.is_ok_and(|class| error.matches(py, class).unwrap_or(false))
-}

@@ -1,6 +1,7 @@
 //! The producer for threads and scripts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
@@ -105,7 +106,7 @@ impl Producer {
     #[pyo3(signature = (timeout=30.0))]
     fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         self.0.producer()?;
-        let patience = keywords::limit(timeout)?.unwrap_or(std::time::Duration::MAX);
+        let patience = keywords::limit(timeout)?.unwrap_or(Duration::MAX);
         match runtime::wait(py, self.0.close(patience), None)? {
             Some(closed) => closed.map_err(|undelivered| error::flush(py, undelivered)),
             None => Ok(()),
@@ -131,10 +132,13 @@ impl Producer {
         _raised: Option<&Bound<'_, PyAny>>,
         _traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        match self.close(py, Some(patience(&self.0, kind)?)) {
-            // What was raised goes on. Each record has told its ticket, or else the callback and the log.
-            Err(undelivered) if kind.is_some() && error::is_flush(py, &undelivered) => Ok(()),
-            closed => closed,
+        self.0.producer()?;
+        let patience = Duration::from_secs_f64(patience(&self.0, kind)?);
+        match runtime::wait(py, self.0.close(patience), None)? {
+            Some(closed) => {
+                self.0.left(kind.is_some(), closed).map_err(|undelivered| error::flush(py, undelivered))
+            }
+            None => Ok(()),
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) struct Process {
     /// Whether the end of a worker of `multiprocessing` has been looked at.
     watched: OnceLock<()>,
     /// The child's.
-    child: OnceLock<Box<Process>>,
+    child: OnceLock<Box<Self>>,
 }
 
 /// How many forks lie between the process that first loaded this module and this one.
@@ -146,7 +146,7 @@ where
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is where a thread of Python's waits; it runs no task")]
+/// This is where a thread of Python's waits; it runs no task.
 fn block_on<F: Future>(runtime: &Runtime, future: F) -> F::Output {
     runtime.block_on(future)
 }

@@ -45,8 +45,6 @@ def test_a_refused_record_tells_code_attempts_and_itself(kinesis: LocalKinesis) 
             ticket.result(timeout=10)
         with pytest.raises(shardflow.RefusedError):
             ticket.result()
-        with pytest.raises(shardflow.FlushError):
-            producer.flush()
     error = caught.value
     assert (error.code, error.retryable, error.may_have_been_written) == ("AccessDeniedException", False, False)
     assert (error.record.data, error.record.partition_key) == (b"x", "k")
@@ -116,6 +114,22 @@ def test_a_failure_that_was_read_is_heard_by_nobody_else(kinesis: LocalKinesis) 
             producer.flush(timeout=10)
         until(lambda: bool(heard))
     assert [error.record.data for error in heard] == [b"last"]
+
+
+def test_leaving_a_block_raises_for_what_nobody_has_heard_of(kinesis: LocalKinesis) -> None:
+    kinesis.fail("PutRecords", DENIED)
+    with pytest.raises(shardflow.FlushError):
+        with Producer("orders", linger=0, **kinesis.client) as producer:
+            producer.put(b"x", "k")
+    with Producer("orders", linger=0, on_failure=print, **kinesis.client) as producer:
+        producer.put(b"x", "k")
+    with Producer("orders", linger=0, **kinesis.client) as producer:
+        with pytest.raises(shardflow.RefusedError):
+            producer.send(b"x", "k", timeout=10)
+    with pytest.raises(ZeroDivisionError):
+        with Producer("orders", linger=0, **kinesis.client) as producer:
+            producer.put(b"x", "k")
+            raise ZeroDivisionError
 
 
 def test_a_callback_that_raises_is_logged_and_the_next_is_called(

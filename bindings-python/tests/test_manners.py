@@ -212,10 +212,10 @@ def test_the_log_goes_to_pythons_loggers_once_at_its_level(kinesis: LocalKinesis
     """)
     assert done.stderr == ""
     [line] = done.stdout.splitlines()
-    assert line.startswith("WARNING shardflow.producer.ticket a record was not delivered ")
+    assert line.startswith("WARNING shardflow a record was not delivered ")
     assert "AccessDeniedException" in line
     assert "partition_key=the-key" in line
-    assert line.endswith("ticket.rs")
+    assert line.endswith("config.rs")
 
 
 def test_a_handler_that_logs_and_puts_does_not_deadlock(kinesis: LocalKinesis) -> None:

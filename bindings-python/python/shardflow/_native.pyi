@@ -138,7 +138,8 @@ class Tickets:
 class Producer:
     """Writes to one stream, from any number of threads.
 
-    Leaving it as a context manager closes it within `exit_timeout`. One that is not closed sends what it holds all the
+    Leaving it as a context manager closes it within `exit_timeout`, and raises FlushError if records were lost of which
+    nobody has heard: by their tickets, or by `on_failure`. One that is not closed sends what it holds all the
     same, when it is no longer used or when the process ends.
     """
 
