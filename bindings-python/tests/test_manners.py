@@ -19,6 +19,8 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 
 
 def test_what_is_accepted_is_sent_at_exit(kinesis: LocalKinesis, run: Run) -> None:
+    # So long that what the interpreter does besides when it ends is not enough.
+    kinesis.fail("PutRecords", {"delay": {"seconds": 0.5}})
     done = run("""
         import shardflow
         kept = shardflow.Producer("orders", linger=60, **CLIENT)
@@ -27,6 +29,14 @@ def test_what_is_accepted_is_sent_at_exit(kinesis: LocalKinesis, run: Run) -> No
     """)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(kinesis.records("orders")) == 1_001
+
+
+def test_a_producer_that_is_let_go_sends_what_it_holds(kinesis: LocalKinesis) -> None:
+    Producer("orders", linger=60, **kinesis.client).put(b"x", "k")
+    deadline = time.monotonic() + 30
+    while not kinesis.records("orders") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(kinesis.records("orders")) == 1
 
 
 def test_exit_waits_no_longer_than_it_may_and_tells_what_is_lost(kinesis: LocalKinesis, run: Run) -> None:
