@@ -53,6 +53,9 @@
 //!
 //! **Several streams** are read by one consumer, with one set of workers, one lease table and one byte budget, and are added
 //! and removed while it runs: see [`Consumer::streams`] and [`Streams`].
+//!
+//! **TLS** is the SDK's client's. The features `rustls-ring` and `rustls-aws-lc`, of which none is a default, have an HTTP client
+//! for it, `HttpsClient`, which takes certificates of your own.
 #![forbid(unsafe_code)]
 
 mod batch;
@@ -118,6 +121,8 @@ pub use shardflow_core::{
     ShardPosition, Stream, StreamArn, StreamIdentifier, StreamName, Throughput, UnknownKey, UserRecord,
     Utilisation, View, WorkerId,
 };
+#[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
+pub use shardflow_sdk::{CaBundle, CaBundleError, HttpsClient, NoRoots};
 pub use sharing::{Balance, WorkerMetrics};
 pub use state::WorkerState;
 pub use store::{LeaseStore, StoreError};

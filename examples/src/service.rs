@@ -7,10 +7,9 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_sdk_kinesis::types::{Shard, StreamStatus};
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::{Builder, tls};
 use shardflow_consumer::{ShardId, Stream};
 use shardflow_local::{Config as LocalConfig, Listen, Local, Server};
+use shardflow_producer::HttpsClient;
 use tokio::time::{sleep, timeout};
 
 /// What an example that needs a service ends with when it does not get it.
@@ -63,7 +62,7 @@ impl Service {
             _ => None,
         };
         let endpoint = embedded.as_ref().map(Server::endpoint).or(endpoint);
-        let config = sdk_config(endpoint).await;
+        let config = sdk_config(endpoint).await?;
         let place = match (&embedded, endpoint) {
             (Some(server), _) => format!("the embedded service at {}", server.endpoint()),
             (None, Some(endpoint)) => endpoint.to_owned(),
@@ -73,7 +72,9 @@ impl Service {
         let mut service = Self {
             kinesis: aws_sdk_kinesis::Client::new(&config),
             dynamodb: aws_sdk_dynamodb::Client::from_conf(
-                aws_sdk_dynamodb::config::Builder::from(&config).http_client(http_client()).build(),
+                aws_sdk_dynamodb::config::Builder::from(&config)
+                    .http_client(HttpsClient::ring().build()?)
+                    .build(),
             ),
             stream,
             own: false,
@@ -200,14 +201,15 @@ fn is_open(shard: &Shard) -> bool {
 }
 
 /// What the environment says, at an endpoint if there is one.
-async fn sdk_config(endpoint: Option<&str>) -> SdkConfig {
+async fn sdk_config(endpoint: Option<&str>) -> Result<SdkConfig, Error> {
     let patience = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(3))
         .operation_attempt_timeout(Duration::from_secs(10))
         .operation_timeout(Duration::from_secs(30))
         .build();
+    let https = HttpsClient::ring().build()?;
     let mut loader =
-        aws_config::defaults(BehaviorVersion::latest()).http_client(http_client()).timeout_config(patience);
+        aws_config::defaults(BehaviorVersion::latest()).http_client(https).timeout_config(patience);
     if let Some(endpoint) = endpoint {
         loader = loader.endpoint_url(endpoint);
         // A stand-in on this machine takes any credentials; it shall not be needed to have some.
@@ -218,9 +220,5 @@ async fn sdk_config(endpoint: Option<&str>) -> SdkConfig {
                 .credentials_provider(Credentials::new("any", "any", None, None, "example"));
         }
     }
-    loader.load().await
-}
-
-fn http_client() -> aws_sdk_kinesis::config::SharedHttpClient {
-    Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
+    Ok(loader.load().await)
 }

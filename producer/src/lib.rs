@@ -34,8 +34,8 @@
 //! The feature `properties` reads the KPL's configuration files.
 //!
 //! The SDK's client brings credentials, region, endpoint, proxy and TLS; retries of the SDK are switched off for it here,
-//! since the producer retries by itself. Which TLS that is, is the client's choice too: `aws-smithy-http-client` has ring and
-//! aws-lc by feature, and takes certificates of your own.
+//! since the producer retries by itself. The features `rustls-ring` and `rustls-aws-lc`, of which none is a default, have an
+//! HTTP client for it, `HttpsClient`, on ring or on AWS-LC, which takes certificates of your own.
 #![forbid(unsafe_code)]
 
 mod body;
@@ -64,5 +64,7 @@ pub use shardflow_core::{
     Attempt, Fate, HashKey, Invalid, PartitionKey, Record, RecordDistribution, SequenceNumber, ShardId,
     Stream, UnknownKey,
 };
+#[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
+pub use shardflow_sdk::{CaBundle, CaBundleError, HttpsClient, NoRoots};
 pub use snapshot::{ShardSnapshot, Snapshot};
 pub use ticket::{Receipt, Ticket};

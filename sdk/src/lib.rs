@@ -5,12 +5,20 @@
 //! "may have been carried out", and the list of a stream's shards. Nothing in here decides.
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
+mod ca_bundle;
 mod classify;
+#[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
+mod https_client;
 mod limits;
 mod seed;
 mod shards;
 
+#[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
+pub use ca_bundle::{CaBundle, CaBundleError};
 pub use classify::{classify, unreadable};
+#[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
+pub use https_client::{HttpsClient, NoRoots};
 pub use limits::{bounded, kinesis, kinesis_within, timeouts};
 pub use seed::seed;
 pub use shards::{list_shards, shard};

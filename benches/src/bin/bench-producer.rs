@@ -12,13 +12,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 use shardflow_benches::{Keys, Latencies, Usage};
-use shardflow_producer::{Config, ConfigKey, Producer, RateLimit, Receipt, Record, RecordError, Ticket};
+use shardflow_producer::{
+    CaBundle, Config, ConfigKey, HttpsClient, Producer, RateLimit, Receipt, Record, RecordError, Ticket,
+};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -158,21 +158,18 @@ fn driver_seconds_per_million(arguments: &Arguments) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// A client as an application's: the SDK's own HTTP client, on rustls.
+/// A client as an application's.
 fn client(arguments: &Arguments) -> Result<aws_sdk_kinesis::Client, Failure> {
-    let mut trust = TrustStore::default();
-    if let Some(ca) = &arguments.ca {
-        trust = trust.with_pem_certificate(std::fs::read(ca)?);
-    }
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-        .tls_context(TlsContext::builder().with_trust_store(trust).build()?)
-        .build_https();
+    let https = HttpsClient::ring();
+    let https = match &arguments.ca {
+        Some(ca) => https.trust_only(CaBundle::from_file(ca)?),
+        None => https,
+    };
     let config = aws_sdk_kinesis::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .endpoint_url(&arguments.endpoint)
-        .http_client(http)
+        .http_client(https.build()?)
         .credentials_provider(Credentials::new("any", "any", None, None, "bench"));
     Ok(aws_sdk_kinesis::Client::from_conf(config.build()))
 }
