@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use shardflow_core::HashKey;
 use shardflow_engine::produce::{Answer, Delivered, Event, FlushId, Outcome, Pipeline, Placed, Settings};
 use shardflow_engine::{Failure, Moment, RequestId};
 use shardflow_sdk::seed;
@@ -118,11 +117,12 @@ impl Driver {
             metrics.received(mail.puts.len());
         }
         let accepted = mail.since.take().map_or(Moment::START, |since| self.at(since));
-        let hash_keys = HashKey::of_all(mail.puts.iter().map(|put| &put.record));
         self.ends.begin(mail.blocks.drain(..));
-        for (Put { record, number, purse }, hash_key) in mail.puts.drain(..).zip(hash_keys) {
-            self.pipeline.put(accepted, record, hash_key, Tag { end: self.ends.end(number), purse });
-        }
+        let puts = mail
+            .puts
+            .drain(..)
+            .map(|Put { record, number, purse }| (record, Tag { end: self.ends.end(number), purse }));
+        self.pipeline.put_all(accepted, puts);
         let now = self.now();
         for done in mail.flushes.drain(..) {
             let id = self.pipeline.flush(now);

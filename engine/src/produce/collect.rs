@@ -7,6 +7,7 @@ use super::Ordering;
 use super::description::Manner;
 use super::held::Held;
 use super::lane::Lane;
+use super::lane_index::LaneIndex;
 use super::limit::Limit;
 use super::pack::Entry;
 use super::pipeline::{Flight, Outcome, Pipeline, PutEntry, Request, lane_without_map};
@@ -145,7 +146,7 @@ impl<T> Pipeline<T> {
                 None => homeless.extend(old.into_records()),
             }
         }
-        self.ends = lanes.iter().map(|lane| lane.range.end()).collect();
+        self.index = LaneIndex::new(lanes.iter().map(|lane| lane.range.end()).collect());
         self.lanes = lanes;
         self.wakes.clear();
         for lane in 0..self.lanes.len() {

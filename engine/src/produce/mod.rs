@@ -26,6 +26,7 @@ mod description;
 mod epochs;
 mod held;
 mod lane;
+mod lane_index;
 mod limit;
 mod measure;
 mod pack;

@@ -12,6 +12,7 @@ use super::description::{Described, Description, Manner};
 use super::epochs::{Epochs, FlushId};
 use super::held::{Held, Trail};
 use super::lane::{Haste, Lane};
+use super::lane_index::LaneIndex;
 use super::pack::{Entry, Packer};
 use super::shard_map::ShardMap;
 use super::{Measure, Ordering, Settings};
@@ -29,13 +30,15 @@ pub struct Pipeline<T> {
     pub(super) described: Described,
     /// Where the next records without a key go.
     pub(super) point: HashKey,
+    /// Records on their way in; kept for its memory.
+    arriving: Vec<Held<T>>,
     /// Records that came before the first map.
     pub(super) waiting: VecDeque<Held<T>>,
     /// One lane an open shard, in the order of their ranges, or one for all where the service decides; none before the
     /// first map.
     pub(super) lanes: Vec<Lane<T>>,
-    /// Where their ranges end: apart from them, to be searched for each record.
-    pub(super) ends: Vec<HashKey>,
+    /// Where their ranges end.
+    pub(super) index: LaneIndex,
     /// The lanes that have something to send, by when. Changed only when a lane's first entry changes, so that a put
     /// costs no more with a thousand shards than with one.
     pub(super) wakes: BTreeSet<(Moment, usize)>,
@@ -87,9 +90,10 @@ impl<T> Pipeline<T> {
             rng,
             map: ShardMap::new(),
             described: Described::new(settings.distribution),
+            arriving: Vec::new(),
             waiting: VecDeque::new(),
             lanes: Vec::new(),
-            ends: Vec::new(),
+            index: LaneIndex::default(),
             wakes: BTreeSet::new(),
             packer: Packer::new(&settings),
             isolated: VecDeque::new(),
@@ -107,21 +111,37 @@ impl<T> Pipeline<T> {
 
     // What the application wants.
 
-    /// Accepts a record. `hash_key` is the record's [`Record::hash_key`], which is faster to compute for many at once.
+    /// Accepts a record.
+    pub fn put(&mut self, accepted: Moment, record: Record, tag: T) {
+        self.put_all(accepted, std::iter::once((record, tag)));
+    }
+
+    /// Accepts records, of which many at once cost less each.
     ///
-    /// Records may be put together and somewhat later than they were `accepted`; [`Pipeline::handle_timeout`] follows.
-    pub fn put(&mut self, accepted: Moment, mut record: Record, hash_key: HashKey, tag: T) {
-        record.note_hash_key(hash_key);
-        self.held_bytes += Settings::cost(&record);
-        let epoch = self.epochs.accept();
-        let held = Held { record, tag, accepted, epoch, trail: Trail::default() };
-        if self.lanes.is_empty() {
-            self.map.want_first(accepted);
-            self.described.want_first(accepted);
-            self.waiting.push_back(held);
-        } else {
-            self.route(accepted, held);
+    /// They may be put together and somewhat later than they were `accepted`; [`Pipeline::handle_timeout`] follows.
+    pub fn put_all(&mut self, accepted: Moment, records: impl Iterator<Item = (Record, T)>) {
+        let mut arriving = std::mem::take(&mut self.arriving);
+        for (record, tag) in records {
+            self.held_bytes += Settings::cost(&record);
+            let epoch = self.epochs.accept();
+            arriving.push(Held { record, tag, accepted, epoch, trail: Trail::default() });
         }
+        // Before any of them moves on: a record that is moved right after it was written makes the processor wait until all
+        // that it has written before is where it belongs, and with a thousand lanes that is far away.
+        let hash_keys = HashKey::of_all(arriving.iter().map(|held| &held.record));
+        for (held, hash_key) in arriving.iter_mut().zip(hash_keys) {
+            held.record.note_hash_key(hash_key);
+        }
+        for held in arriving.drain(..) {
+            if self.lanes.is_empty() {
+                self.map.want_first(accepted);
+                self.described.want_first(accepted);
+                self.waiting.push_back(held);
+            } else {
+                self.route(accepted, held);
+            }
+        }
+        self.arriving = arriving;
     }
 
     /// Sends what is held without waiting for company. [`Event::Flushed`] follows when all that was accepted before is
@@ -301,9 +321,8 @@ impl<T> Pipeline<T> {
         }
     }
 
-    /// The lane that owns the key. Lanes cover the hash space; where a map had a gap, the next one takes it.
     pub(super) fn lane_of(&self, key: HashKey) -> usize {
-        self.ends.partition_point(|end| *end < key).min(self.lanes.len() - 1)
+        self.index.lane_of(key)
     }
 
     /// Keeps the order of wakes true after a lane has changed.

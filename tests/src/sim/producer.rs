@@ -82,7 +82,7 @@ impl Producer {
                 let record = id.record(rng.usize(8..1_500));
                 let record = if key < self.keyless { Record::keyless(record.data().clone()) } else { record };
                 did.push(Did::Put(id, record.clone()));
-                self.pipeline.put(Moment::from_start(now), record.clone(), record.hash_key(), id);
+                self.pipeline.put(Moment::from_start(now), record.clone(), id);
             }
             self.next_put = Some(now + self.pace.mul_f64(rng.f64() * 2.0));
         }

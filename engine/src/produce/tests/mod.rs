@@ -95,7 +95,7 @@ impl Talk {
         let mut data = tag.to_be_bytes().to_vec();
         data.resize(size.max(4), 0);
         let record = Record::new("k", data).unwrap().explicit_hash_key(key);
-        self.pipeline.put(self.now, record, key, tag);
+        self.pipeline.put(self.now, record, tag);
         self.pipeline.handle_timeout(self.now);
         self.drain();
     }
@@ -104,8 +104,7 @@ impl Talk {
         let mut data = tag.to_be_bytes().to_vec();
         data.resize(size.max(4), 0);
         let record = Record::keyless(data);
-        let key = record.hash_key();
-        self.pipeline.put(self.now, record, key, tag);
+        self.pipeline.put(self.now, record, tag);
         self.pipeline.handle_timeout(self.now);
         self.drain();
     }
