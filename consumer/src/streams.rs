@@ -33,6 +33,8 @@ use crate::{Config, FanOutConsumer};
 /// after a second at first and up to a minute later. A stream that is deleted and created again under its name is another
 /// one, which starts at its own initial position.
 ///
+/// A worker has started when it has seen the lease table, whether its streams are there or not.
+///
 /// Tell all workers of an application the same. While some do not know of a stream yet, those that do read it: a lease of it
 /// that a leader has given to one that does not is taken back after the failover time.
 #[derive(Clone)]

@@ -149,13 +149,17 @@ impl Coordinator {
 
     /// When the start of a stream is to go on by itself.
     pub(super) fn start_goes_on(&self) -> Option<Moment> {
-        let may_ask = self.streams_to_ask() > 0;
-        let goes_on = |tracked: &Tracked| match &tracked.start {
-            Start::Listing { retry, .. } => retry.filter(|_| may_ask),
+        let starts = || self.streams.tracked.values().map(|tracked| &tracked.start);
+        let lists = starts().filter_map(|start| match start {
+            Start::Listing { retry, .. } => *retry,
+            Start::Looking | Start::Creating { .. } | Start::Done => None,
+        });
+        let enters = starts().filter_map(|start| match start {
             Start::Creating { retry, .. } => *retry,
-            Start::Looking | Start::Done => None,
-        };
-        self.streams.tracked.values().filter_map(goes_on).min()
+            Start::Looking | Start::Listing { .. } | Start::Done => None,
+        });
+        let lists = lists.min().filter(|_| self.streams_to_ask() > 0);
+        lists.into_iter().chain(enters).min()
     }
 
     pub(super) fn shards_listed(&mut self, now: Moment, stream: &Option<StreamIdentifier>, answer: Answer) {

@@ -191,7 +191,7 @@ impl Coordinator {
 
     /// Asks which streams the wanted ones are, some at a time.
     pub(super) fn describe(&mut self, now: Moment) {
-        if self.stopping.is_some() {
+        if self.stopping.is_some() || self.streams.next_question().is_none_or(|at| at > now) {
             return;
         }
         let mut room = self.streams_to_ask();
@@ -215,7 +215,9 @@ impl Coordinator {
 
     /// When that is due.
     pub(super) fn next_description(&self) -> Option<Moment> {
-        (self.stopping.is_none() && self.streams_to_ask() > 0).then(|| self.streams.next_question()).flatten()
+        let next = self.streams.next_question().filter(|_| self.stopping.is_none());
+        // Counted only while there is something to ask: it takes a pass over all that is under way.
+        next.filter(|_| self.streams_to_ask() > 0)
     }
 
     /// About how many streams it may ask more.

@@ -247,6 +247,8 @@ fn what_another_worker_reads_is_not_deleted_and_not_given_to_one_that_does_not()
     assert!(fleet.workers["w"].leads(fleet.now));
     assert_eq!(fleet.rows_of(&b).len(), 2);
     assert!([key(&b, 0), key(&b, 1)].iter().all(|key| fleet.keys("x").contains(key)), "{:?}", fleet.table);
+    let deletes = fleet.requests.iter().filter(|request| matches!(request, Request::Delete(_)));
+    assert_eq!(deletes.count(), 0, "whatever would become of them");
 }
 
 #[test]
