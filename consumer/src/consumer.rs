@@ -117,6 +117,7 @@ impl Consumer {
             retrieval,
             unhealthy_after,
             on_state,
+            told: _,
         } = self.config.clone();
         let id = worker_id.unwrap_or_else(default_worker_id);
         let position = lease.initial_position;

@@ -1,11 +1,10 @@
 //! What can go wrong, one type for each thing that an application can ask for.
 
-use std::error::Error as StdError;
 use std::time::Duration;
 
 use shardflow_core::{Checkpoint, SequenceNumber, Shard};
 
-use crate::ConfigKey;
+use crate::{Applies, ConfigKey};
 
 /// A checkpoint was not stored.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -111,19 +110,34 @@ pub enum ReadError {
     Failed,
 }
 
-/// A setting cannot have that value.
-#[derive(Debug, thiserror::Error)]
-#[error("{key} cannot be {text:?}")]
-pub struct ConfigError {
-    pub(crate) key: ConfigKey,
-    pub(crate) text: String,
-    pub(crate) source: Box<dyn StdError + Send + Sync>,
+/// An option cannot be set from that text.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It does not parse, or is out of bounds.
+    #[error("{key} cannot be {text:?}: it takes {}", key.accepts())]
+    Invalid {
+        /// The option.
+        key: ConfigKey,
+        /// What was to be its value.
+        text: String,
+    },
+    /// The option counts elsewhere, or nowhere.
+    #[error("{key} is not set here, but {applies}")]
+    Elsewhere {
+        /// The option.
+        key: ConfigKey,
+        /// Where it counts.
+        applies: Applies,
+    },
 }
 
 impl ConfigError {
-    /// The setting.
+    /// The option.
     #[must_use]
     pub fn key(&self) -> ConfigKey {
-        self.key
+        match self {
+            Self::Invalid { key, .. } | Self::Elsewhere { key, .. } => *key,
+        }
     }
 }

@@ -49,7 +49,8 @@
 //! checkpoints of their own; [`list_shards()`] tells which shards there are.
 //!
 //! **Beside the KCL for Java.** Workers of both share a lease table, lead each other's fleets, and replace each other one
-//! process at a time: `docs/leases.md` says what to expect.
+//! process at a time: `docs/leases.md` says what to expect. [`ConfigKey`] has all options of the KCL by name;
+//! `docs/kcl-options.md` is their table.
 //!
 //! **Several streams** are read by one consumer, with one set of workers, one lease table and one byte budget, and are added
 //! and removed while it runs: see [`Consumer::streams`] and [`Streams`].
@@ -102,7 +103,9 @@ mod worker;
 pub use batch::Batch;
 pub use batches::{Batches, CheckpointMode};
 pub use checkpointer::{Checkpointer, PreparedCheckpoint};
-pub use config::{Config, ConfigKey, LeaseThread, Strays};
+pub use config::{Applies, Config, ConfigKey, LeaseThread, Strays};
+#[cfg(feature = "properties")]
+pub use config::{NotApplied, Properties, PropertiesError};
 pub use consumer::Consumer;
 pub use dynamodb::{CreateTable, DynamoDbLeases, TableName};
 pub use error::{CheckpointError, ConfigError, ReadError, RunError};

@@ -14,7 +14,8 @@ impl Config {
         self.lease.balance = match balance {
             Balance::Count => lease::Balance::Count,
             Balance::Utilisation { threshold, dampening, floor } => {
-                lease::Balance::Utilisation(lease::Weighing { threshold, dampening, floor })
+                self.told.weighing = lease::Weighing { threshold, dampening, floor };
+                lease::Balance::Utilisation(self.told.weighing)
             }
         };
         self
@@ -65,6 +66,14 @@ pub enum Balance {
         /// ever where everybody idles; 5 is what suits most.
         floor: f64,
     },
+}
+
+impl Balance {
+    /// By utilisation, weighed so.
+    pub(crate) fn weighed(weighing: lease::Weighing) -> Self {
+        let lease::Weighing { threshold, dampening, floor } = weighing;
+        Self::Utilisation { threshold, dampening, floor }
+    }
 }
 
 /// What a worker tells of its host, in its row of worker metrics.

@@ -2,7 +2,8 @@
 //!
 //! An implementation detail of `shardflow-producer` and `shardflow-consumer`, which both carry requests of
 //! `shardflow-engine` out with the SDK: time-outs and the SDK's own retries, the cut of its errors into "refused" and
-//! "may have been carried out", and the list of a stream's shards. Nothing in here decides.
+//! "may have been carried out", and the list of a stream's shards. And how their options come from text. Nothing in here
+//! decides.
 #![forbid(unsafe_code)]
 
 #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
@@ -11,6 +12,7 @@ mod classify;
 #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
 mod https_client;
 mod limits;
+mod options;
 mod seed;
 mod shards;
 
@@ -20,5 +22,8 @@ pub use classify::{classify, unreadable};
 #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
 pub use https_client::{HttpsClient, NoRoots};
 pub use limits::{bounded, kinesis, kinesis_within, timeouts};
+#[cfg(feature = "properties")]
+pub use options::properties;
+pub use options::{Takes, Word};
 pub use seed::seed;
 pub use shards::{list_shards, shard};

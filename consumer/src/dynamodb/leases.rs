@@ -46,7 +46,7 @@ pub struct DynamoDbLeases {
     /// Of the legacy layout.
     pub(super) metrics_table: TableName,
     pub(super) state_table: TableName,
-    pub(super) options: Options,
+    pub(crate) options: Options,
     /// Into how many parts a scan is cut, if it is not for us to say.
     pub(super) segments: Option<NonZeroU32>,
     /// How large the table was when it was last looked at, in bytes.

@@ -9,7 +9,7 @@ mod leases;
 mod lock;
 mod member;
 mod name;
-mod options;
+pub(crate) mod options;
 mod place;
 mod row;
 mod scan;

@@ -3,7 +3,16 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use shardflow_sdk::Word;
+
 use super::{CreateTable, DynamoDbLeases, TableName};
+use crate::{ConfigError, ConfigKey};
+
+/// The KCL's billing modes.
+pub(crate) const BILLING: &[Word<DynamoDbLeases>] = &[
+    ("PAY_PER_REQUEST", |leases| leases.paid_by_units(false)),
+    ("PROVISIONED", |leases| leases.paid_by_units(true)),
+];
 
 impl DynamoDbLeases {
     /// Whether the lease table is created if it is not there. Default: it is, and an index that is missing is added.
@@ -19,7 +28,9 @@ impl DynamoDbLeases {
     /// The KCL's `billingMode`, `initialLeaseTableReadCapacity` and `initialLeaseTableWriteCapacity`.
     #[must_use]
     pub fn provisioned(mut self, read: NonZeroU32, write: NonZeroU32) -> Self {
-        self.options.provisioned = Some((read, write));
+        self.options.provisioned = true;
+        self.options.read = read;
+        self.options.write = write;
         self
     }
 
@@ -84,9 +95,101 @@ impl DynamoDbLeases {
         self.forget_layout()
     }
 
+    /// Sets one value from text, under its KCL name. Options may be set in any order.
+    ///
+    /// # Errors
+    ///
+    /// When the text does not parse or is out of bounds, and when the option is not the lease table's.
+    pub fn set(self, key: ConfigKey, text: &str) -> Result<Self, ConfigError> {
+        key.apply_to_table(self, text)
+    }
+
+    fn paid_by_units(mut self, provisioned: bool) -> Self {
+        self.options.provisioned = provisioned;
+        self
+    }
+
+    pub(crate) fn read_units(mut self, units: u64) -> Option<Self> {
+        self.options.read = u32::try_from(units).ok()?.try_into().ok()?;
+        Some(self)
+    }
+
+    pub(crate) fn write_units(mut self, units: u64) -> Option<Self> {
+        self.options.write = u32::try_from(units).ok()?.try_into().ok()?;
+        Some(self)
+    }
+
+    pub(crate) fn scan_parts(mut self, parts: u64) -> Option<Self> {
+        self.segments = NonZeroU32::new(u32::try_from(parts).ok()?);
+        Some(self)
+    }
+
+    /// Those of a text, in place of those there were.
+    pub(crate) fn tags(mut self, text: &str) -> Option<Self> {
+        let tag = |pair: &str| {
+            let (key, value) = pair.split_once('=')?;
+            Some((key.trim().to_owned(), value.trim().to_owned())).filter(|(key, _)| !key.is_empty())
+        };
+        self.options.tags =
+            text.split(',').filter(|pair| !pair.trim().is_empty()).map(tag).collect::<Option<_>>()?;
+        Some(self)
+    }
+
     /// By other names it may be another one than a clone has found.
     fn forget_layout(mut self) -> Self {
         self.layout = Arc::default();
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Applies;
+
+    fn leases() -> DynamoDbLeases {
+        let config = aws_sdk_dynamodb::Config::builder().behavior_version_latest().build();
+        DynamoDbLeases::new(aws_sdk_dynamodb::Client::from_conf(config), "billing".parse().unwrap())
+    }
+
+    fn set(key: &str, text: &str) -> DynamoDbLeases {
+        leases().set(key.parse().unwrap(), text).unwrap()
+    }
+
+    #[test]
+    fn every_key_sets_its_value() {
+        assert!(set("billingMode", "PROVISIONED").options.provisioned);
+        assert_eq!(set("initialLeaseTableReadCapacity", "7").options.read.get(), 7);
+        assert_eq!(set("initialLeaseTableWriteCapacity", "9").options.write.get(), 9);
+        let tags = [("a".to_owned(), "b=c".to_owned()), ("d".to_owned(), String::new())];
+        assert_eq!(set("tags", "a=b=c, d=").options.tags, tags);
+        assert!(set("leaseTableDeletionProtectionEnabled", "true").options.deletion_protection);
+        assert!(set("leaseTablePitrEnabled", "true").options.point_in_time_recovery);
+        assert_eq!(set("leaseTableScanTotalSegments", "4").segments.map(NonZeroU32::get), Some(4));
+        assert_eq!(set("workerMetricsTableName", "members").metrics_table.as_str(), "members");
+        assert_eq!(set("coordinatorStateTableName", "state").state_table.as_str(), "state");
+        let of_table = ConfigKey::ALL.iter().filter(|key| key.applies() == Applies::Table);
+        assert_eq!(of_table.count(), 9, "each of them is above");
+    }
+
+    #[test]
+    fn a_default_is_what_its_text_says_and_the_kcls() {
+        let seen = |leases: &DynamoDbLeases| format!("{:?} {:?}", leases.options, leases.segments);
+        for &key in ConfigKey::ALL.iter().filter(|key| key.applies() == Applies::Table) {
+            assert_eq!(key.default_text(), key.kcl_default_text());
+            let Some(text) = key.default_text() else { continue };
+            assert_eq!(seen(&leases().set(key, text).unwrap()), seen(&leases()), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_tables_is_refused_with_its_place() {
+        for &key in ConfigKey::ALL.iter().filter(|key| key.applies() != Applies::Table) {
+            let error = ConfigError::Elsewhere { key, applies: key.applies() };
+            assert_eq!(leases().set(key, "1").unwrap_err(), error);
+        }
+        let error = leases().set(ConfigKey::InitialLeaseTableReadCapacity, "0").unwrap_err();
+        let rule = r#"initialLeaseTableReadCapacity cannot be "0": it takes 1 to 4294967295 units"#;
+        assert_eq!(error.to_string(), rule);
     }
 }

@@ -34,14 +34,34 @@ pub enum CreateTable {
 pub(super) const INDEX: &str = "LeaseOwnerToLeaseKeyIndex";
 
 /// What the table is to be like.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Options {
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
     pub(super) create: CreateTable,
-    /// Units of reading and writing a second; on demand without.
-    pub(super) provisioned: Option<(NonZeroU32, NonZeroU32)>,
+    /// Whether it is paid by units, not on demand.
+    pub(super) provisioned: bool,
+    /// Units of reading a second, if so.
+    pub(super) read: NonZeroU32,
+    /// The same of writing.
+    pub(super) write: NonZeroU32,
     pub(super) tags: Vec<(String, String)>,
     pub(super) deletion_protection: bool,
     pub(super) point_in_time_recovery: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // The KCL's `initialLeaseTableReadCapacity` and `initialLeaseTableWriteCapacity`.
+        const UNITS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+        Self {
+            create: CreateTable::default(),
+            provisioned: false,
+            read: UNITS,
+            write: UNITS,
+            tags: Vec::new(),
+            deletion_protection: false,
+            point_in_time_recovery: false,
+        }
+    }
 }
 
 impl Options {
@@ -85,9 +105,8 @@ impl Options {
     }
 
     async fn create(&self, dynamodb: &Client, table: &str) -> Result<(), StoreError> {
-        let throughput =
-            self.provisioned.map(|(read, write)| (i64::from(read.get()), i64::from(write.get())));
-        let throughput = throughput.map(|(read, write)| units(read, write)).transpose()?;
+        let (read, write) = (self.read.get().into(), self.write.get().into());
+        let throughput = self.provisioned.then(|| units(read, write)).transpose()?;
         let (key, index) = (key()?, index_key()?);
         let index = GlobalSecondaryIndex::builder()
             .index_name(INDEX)

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use shardflow_core::RecordDistribution;
+use shardflow_sdk::Takes;
 
 use super::values::{ConnectTimeout, MetricsGranularity, MetricsLevel, RequestBytes};
 use super::{Config, UnknownKey};
@@ -264,18 +265,9 @@ impl FromStr for ConfigKey {
 /// What is known of a key.
 enum Row {
     /// Its default, and what it takes.
-    Own(&'static str, Takes),
+    Own(&'static str, Takes<Config>),
     Other(Applies),
 }
-
-/// What text is a value, and what that does.
-enum Takes {
-    Flag(fn(Config, bool) -> Config),
-    Number { least: u64, most: u64, unit: &'static str, set: fn(Config, u64) -> Option<Config> },
-    OneOf(&'static [Word]),
-}
-
-type Word = (&'static str, fn(Config) -> Config);
 
 use Takes::{Flag, OneOf};
 
@@ -290,7 +282,7 @@ const NO_STS: &str = "the KPL has not asked STS since 1.0.5 either";
 const NO_THREADS: &str = "one task makes all requests, none has a thread";
 const PROXY: &str = "`ProxyConfig` of its HTTP client";
 
-fn own(default: &'static str, takes: Takes) -> Row {
+fn own(default: &'static str, takes: Takes<Config>) -> Row {
     Row::Own(default, takes)
 }
 
@@ -306,35 +298,11 @@ fn nowhere(why: &'static str) -> Row {
     Row::Other(Applies::Nowhere(why))
 }
 
-fn number(least: u64, most: u64, unit: &'static str, set: fn(Config, u64) -> Option<Config>) -> Takes {
-    Takes::Number { least, most, unit, set }
-}
-
-impl Takes {
-    fn apply(self, config: Config, text: &str) -> Option<Config> {
-        match self {
-            Self::Flag(set) => Some(set(config, text.to_ascii_lowercase().parse().ok()?)),
-            Self::Number { least, most, set, .. } => {
-                set(config, text.parse().ok().filter(|number| (least..=most).contains(number))?)
-            }
-            Self::OneOf(words) => {
-                let (_, set) = words.iter().find(|(word, _)| *word == text)?;
-                Some(set(config))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Takes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(_) => f.write_str("true or false"),
-            Self::Number { least, most: MAX, unit, .. } => write!(f, "{least} or more {unit}"),
-            Self::Number { least, most, unit, .. } => write!(f, "{least} to {most} {unit}"),
-            Self::OneOf(words) => {
-                let words: Vec<_> = words.iter().map(|&(word, _)| word).collect();
-                write!(f, "one of {}", words.join(", "))
-            }
-        }
-    }
+fn number(
+    least: u64,
+    most: u64,
+    unit: &'static str,
+    set: fn(Config, u64) -> Option<Config>,
+) -> Takes<Config> {
+    Takes::number(least, most, unit, set)
 }

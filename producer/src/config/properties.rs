@@ -1,11 +1,10 @@
 //! The KPL's configuration files.
 
-use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::Read;
 
-use java_properties::{LineContent, PropertiesIter};
+use shardflow_sdk::properties;
 
 use super::{Applies, Config, ConfigKey};
 use crate::ConfigError;
@@ -43,7 +42,9 @@ impl Config {
     /// fails too.
     pub fn with_properties(mut self, file: impl Read) -> Result<(Self, Vec<NotApplied>), PropertiesError> {
         let mut ignored = Vec::new();
-        for (name, text) in read(file)? {
+        let values =
+            properties(file).map_err(|error| PropertiesError::Unreadable { source: Box::new(error) })?;
+        for (name, text) in values {
             match name.parse::<ConfigKey>() {
                 Err(_unknown) => ignored.push(NotApplied::Unknown { name, text }),
                 Ok(key) if key.applies() == Applies::Producer => self = self.set(key, &text)?,
@@ -52,18 +53,6 @@ impl Config {
         }
         Ok((self, ignored))
     }
-}
-
-/// The last value of each name.
-fn read(file: impl Read) -> Result<BTreeMap<String, String>, PropertiesError> {
-    let mut values = BTreeMap::new();
-    for line in PropertiesIter::new(file) {
-        let line = line.map_err(|error| PropertiesError::Unreadable { source: Box::new(error) })?;
-        if let LineContent::KVPair(name, text) = line.consume_content() {
-            values.insert(name, text);
-        }
-    }
-    Ok(values)
 }
 
 /// A line of a configuration file that has set nothing. Shown without its value, which may be a password.

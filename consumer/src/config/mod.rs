@@ -1,16 +1,23 @@
 //! What a consumer can be told.
 
-use std::error::Error as StdError;
-use std::fmt;
-use std::ops::RangeInclusive;
-use std::str::FromStr;
+mod key;
+#[cfg(feature = "properties")]
+mod properties;
+mod row;
+
 use std::time::Duration;
 
 use shardflow_core::{InitialPosition, WorkerId, limits};
+use shardflow_engine::lease::Weighing;
 use shardflow_engine::{consume, lease};
 
+pub use key::ConfigKey;
+#[cfg(feature = "properties")]
+pub use properties::{NotApplied, Properties, PropertiesError};
+pub use row::Applies;
+
 use crate::state::Listener;
-use crate::{ConfigError, ErrorPolicy, Retrieval, UnknownKey, WorkerMetrics, WorkerState};
+use crate::{Balance, ConfigError, ErrorPolicy, FanOutConsumer, Retrieval, WorkerMetrics, WorkerState};
 
 /// How a consumer reads, and how it keeps its leases.
 ///
@@ -38,6 +45,7 @@ pub struct Config {
     pub(crate) retrieval: Retrieval,
     pub(crate) unhealthy_after: Duration,
     pub(crate) on_state: Option<Listener>,
+    pub(crate) told: Told,
 }
 
 impl Default for Config {
@@ -55,6 +63,7 @@ impl Default for Config {
             retrieval: Retrieval::default(),
             unhealthy_after: Duration::from_secs(60),
             on_state: None,
+            told: Told::default(),
         }
     }
 }
@@ -82,13 +91,13 @@ impl Config {
     pub fn failover_time(mut self, time: Duration) -> Self {
         let time = time.max(Duration::from_millis(100));
         self.lease.failover = time;
-        self.lease.look_every = time.mul_f64(0.3);
-        self.lease.lock_lasts = time * 3;
+        self.lease.look_every =
+            self.told.lease_scan_interval.unwrap_or_else(|| time.mul_f64(self.told.looks_every));
+        self.lease.lock_lasts = self.told.leader_lease.unwrap_or(time * 3);
         self
     }
 
-    /// Time between two looks at the lease table. Default three tenths of the failover time, that is 3 s; set it after
-    /// that.
+    /// Time between two looks at the lease table. Default three tenths of the failover time, that is 3 s.
     ///
     /// Each look reads every lease, as long as there are no more than 1,000; of a larger table this worker's own leases
     /// are looked for by the index, and the whole of it is read less often in proportion. Less of it finds sooner what a
@@ -97,17 +106,19 @@ impl Config {
     #[must_use]
     pub fn lease_scan_interval(mut self, interval: Duration) -> Self {
         self.lease.look_every = interval.max(Duration::from_millis(10));
+        self.told.lease_scan_interval = Some(self.lease.look_every);
         self
     }
 
-    /// How long the lock of the leader lasts that is not renewed. Default three failover times, that is 30 s; set it after
-    /// that. It is renewed three times in it, and others take it no sooner than they have seen it unchanged for so long.
+    /// How long the lock of the leader lasts that is not renewed. Default three failover times, that is 30 s. It
+    /// is renewed three times in it, and others take it no sooner than they have seen it unchanged for so long.
     ///
     /// Without a leader, leases are kept and shards are read; dead workers' leases are taken by the others. What waits is
     /// balance. The KCL's `dynamoDbLockBasedLeaderLeaseDurationInMillis`, 120 s there.
     #[must_use]
     pub fn leader_lease(mut self, time: Duration) -> Self {
         self.lease.lock_lasts = time.max(Duration::from_millis(100));
+        self.told.leader_lease = Some(self.lease.lock_lasts);
         self
     }
 
@@ -192,6 +203,9 @@ impl Config {
             Retrieval::Polling => consume::Retrieval::Polling,
             Retrieval::FanOut { .. } | Retrieval::Auto { .. } => consume::Retrieval::FanOut,
         };
+        if let Retrieval::FanOut { consumer } | Retrieval::Auto { consumer } = &retrieval {
+            self.told.fan_out = consumer.clone();
+        }
         self.retrieval = retrieval;
         self
     }
@@ -279,42 +293,121 @@ impl Config {
 
     /// Sets one value from text, under its KCL name: a properties file, an environment variable, a keyword argument.
     ///
+    /// Options may be set in any order: one that gets its default from another keeps the value that it was given.
+    ///
     /// # Errors
     ///
-    /// When the text does not parse, or is out of bounds.
+    /// When the text does not parse or is out of bounds, and when the option is not the consumer's.
     pub fn set(self, key: ConfigKey, text: &str) -> Result<Self, ConfigError> {
-        let text = text.trim();
-        let millis = |bounds| number(text, bounds).map(Duration::from_millis);
-        let set: Result<Self, Box<dyn StdError + Send + Sync>> = match key {
-            ConfigKey::FailoverTimeMillis => millis(100..=u64::MAX).map(|time| self.failover_time(time)),
-            ConfigKey::IdleTimeBetweenReadsInMillis => {
-                millis(0..=u64::MAX).map(|time| self.idle_time_between_reads(time))
+        key.apply_to_config(self, text)
+    }
+
+    /// The defaults of the KCL for Java: records are sent by enhanced fan-out, from the end of the stream on, and leases
+    /// are parted by utilisation. For a configuration file of the KCL that is to mean here what it means there.
+    ///
+    /// What has no name there, such as [`Config::on_error`], is as in [`Config::default`].
+    ///
+    /// ```
+    /// use shardflow_consumer::{Config, InitialPosition};
+    ///
+    /// let config = Config::kcl().initial_position(InitialPosition::TrimHorizon);
+    /// ```
+    #[must_use]
+    pub fn kcl() -> Self {
+        let mut config = Self::default();
+        config.told.looks_every = 2.0;
+        let config = config
+            .failover_time(Duration::from_secs(10))
+            .initial_position(InitialPosition::Latest)
+            .leader_lease(Duration::from_secs(120))
+            .idle_time_between_reads(Duration::from_millis(1_500))
+            .worker_metrics(WorkerMetrics::Cpu)
+            .retrieving(RetrievalMode::Default);
+        let weighing = config.told.weighing;
+        config.balance(Balance::weighed(weighing))
+    }
+
+    /// Sets by which way records come, whoever is subscribed with: the KCL's options may be set in any order.
+    fn retrieving(mut self, mode: RetrievalMode) -> Self {
+        self.told.retrieval_mode = mode;
+        let consumer = self.told.fan_out.clone();
+        match mode {
+            RetrievalMode::Default if !self.told.polling_is_told => {
+                self.retrieval(Retrieval::FanOut { consumer })
             }
-            ConfigKey::InitialPositionInStream => match text {
-                "TRIM_HORIZON" => Ok(self.initial_position(InitialPosition::TrimHorizon)),
-                "LATEST" => Ok(self.initial_position(InitialPosition::Latest)),
-                _ => Err("it is neither TRIM_HORIZON nor LATEST".into()),
-            },
-            ConfigKey::LogWarningForTaskAfterMillis => millis(1..=u64::MAX).map(|time| self.warn_after(time)),
-            ConfigKey::MaxLeasesForWorker => number(text, 1..=u64::MAX)
-                .map(|count| self.max_leases(usize::try_from(count).unwrap_or(usize::MAX))),
-            ConfigKey::MaxPendingProcessRecordsInput => number(text, 0..=u64::MAX)
-                .map(|count| self.read_ahead(usize::try_from(count).unwrap_or(usize::MAX))),
-            ConfigKey::MaxRecords => number(text, 1..=10_000)
-                .map(|count| self.max_records(usize::try_from(count).unwrap_or(usize::MAX))),
-            ConfigKey::WorkerIdentifier => text.parse().map_err(Into::into).map(|id| self.worker_id(id)),
-        };
-        set.map_err(|source| ConfigError { key, text: text.to_owned(), source })
+            RetrievalMode::Default | RetrievalMode::Polling => self.retrieval(Retrieval::Polling),
+            RetrievalMode::FanOut => self.retrieval(Retrieval::FanOut { consumer }),
+            RetrievalMode::Typed => self,
+        }
+    }
+
+    /// The same, with another consumer. An ARN counts more than a name, as with the KCL.
+    fn subscribing_as(mut self, consumer: FanOutConsumer) -> Self {
+        let named = matches!(consumer, FanOutConsumer::Named(_));
+        if !(named && matches!(self.told.fan_out, FanOutConsumer::Arn(_))) {
+            self.told.fan_out = consumer;
+        }
+        let mode = self.told.retrieval_mode;
+        self.retrieving(mode)
+    }
+
+    /// The same, now that an option of polling was given, which makes the KCL poll unless it is told otherwise.
+    fn polling_told(mut self) -> Self {
+        self.told.polling_is_told = true;
+        let mode = self.told.retrieval_mode;
+        self.retrieving(mode)
+    }
+
+    /// How a leader weighs workers, if it weighs them.
+    fn weighed(mut self, change: impl FnOnce(&mut Weighing)) -> Self {
+        change(&mut self.told.weighing);
+        let weighing = self.told.weighing;
+        match self.lease.balance {
+            lease::Balance::Count => self,
+            lease::Balance::Utilisation(_) => self.balance(Balance::weighed(weighing)),
+        }
     }
 }
 
-fn number(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, Box<dyn StdError + Send + Sync>> {
-    let number: u64 = text.parse()?;
-    if bounds.contains(&number) {
-        Ok(number)
-    } else {
-        Err(format!("{number} is not within {} and {}", bounds.start(), bounds.end()).into())
+/// What was set and must be kept, since options may be set in any order.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    lease_scan_interval: Option<Duration>,
+    /// What that is unless it is set, in failover times.
+    looks_every: f64,
+    leader_lease: Option<Duration>,
+    /// How a leader weighs workers, once it weighs them.
+    pub(crate) weighing: Weighing,
+    /// Who subscribes, once somebody does.
+    fan_out: FanOutConsumer,
+    retrieval_mode: RetrievalMode,
+    /// Whether an option of polling was set from text.
+    polling_is_told: bool,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            lease_scan_interval: None,
+            looks_every: 0.3,
+            leader_lease: None,
+            weighing: Weighing::default(),
+            fan_out: FanOutConsumer::default(),
+            retrieval_mode: RetrievalMode::Typed,
+            polling_is_told: false,
+        }
     }
+}
+
+/// By which way records come, as the KCL's `retrievalMode` says it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum RetrievalMode {
+    /// As [`Config::retrieval`] says, or nothing.
+    Typed,
+    /// By fan-out, unless an option of polling is given.
+    Default,
+    FanOut,
+    Polling,
 }
 
 /// What becomes of aggregates that hold a record whose hash key another shard owns.
@@ -342,122 +435,5 @@ pub enum LeaseThread {
     Caller,
 }
 
-/// The names under which values can be set from text: the KCL's own.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum ConfigKey {
-    /// `failoverTimeMillis`, milliseconds: at least 100.
-    FailoverTimeMillis,
-    /// `idleTimeBetweenReadsInMillis`, milliseconds.
-    IdleTimeBetweenReadsInMillis,
-    /// `initialPositionInStream`: `TRIM_HORIZON` or `LATEST`.
-    InitialPositionInStream,
-    /// `logWarningForTaskAfterMillis`, milliseconds: at least 1.
-    LogWarningForTaskAfterMillis,
-    /// `maxLeasesForWorker`: at least 1.
-    MaxLeasesForWorker,
-    /// `maxPendingProcessRecordsInput`: any number.
-    MaxPendingProcessRecordsInput,
-    /// `maxRecords`: 1 to 10000.
-    MaxRecords,
-    /// `workerIdentifier`.
-    WorkerIdentifier,
-}
-
-impl ConfigKey {
-    const ALL: [Self; 8] = [
-        Self::FailoverTimeMillis,
-        Self::IdleTimeBetweenReadsInMillis,
-        Self::InitialPositionInStream,
-        Self::LogWarningForTaskAfterMillis,
-        Self::MaxLeasesForWorker,
-        Self::MaxPendingProcessRecordsInput,
-        Self::MaxRecords,
-        Self::WorkerIdentifier,
-    ];
-
-    /// The KCL's name for it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::FailoverTimeMillis => "failoverTimeMillis",
-            Self::IdleTimeBetweenReadsInMillis => "idleTimeBetweenReadsInMillis",
-            Self::InitialPositionInStream => "initialPositionInStream",
-            Self::LogWarningForTaskAfterMillis => "logWarningForTaskAfterMillis",
-            Self::MaxLeasesForWorker => "maxLeasesForWorker",
-            Self::MaxPendingProcessRecordsInput => "maxPendingProcessRecordsInput",
-            Self::MaxRecords => "maxRecords",
-            Self::WorkerIdentifier => "workerIdentifier",
-        }
-    }
-}
-
-impl fmt::Display for ConfigKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for ConfigKey {
-    type Err = UnknownKey;
-
-    fn from_str(name: &str) -> Result<Self, UnknownKey> {
-        Self::ALL.into_iter().find(|key| key.name() == name).ok_or_else(|| UnknownKey::new(name))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set(key: &str, text: &str) -> Result<Config, ConfigError> {
-        Config::default().set(key.parse().unwrap(), text)
-    }
-
-    #[test]
-    fn every_key_sets_its_value() {
-        assert_eq!(set("failoverTimeMillis", "2000").unwrap().lease.failover, Duration::from_secs(2));
-        assert_eq!(
-            set("idleTimeBetweenReadsInMillis", "5").unwrap().shard.idle_every,
-            Duration::from_millis(5)
-        );
-        let latest = set("initialPositionInStream", " LATEST ").unwrap();
-        assert_eq!(latest.lease.initial_position, InitialPosition::Latest);
-        assert_eq!(
-            set("logWarningForTaskAfterMillis", "9").unwrap().shard.warn_after,
-            Some(Duration::from_millis(9))
-        );
-        assert_eq!(set("maxLeasesForWorker", "3").unwrap().lease.max_leases, 3);
-        assert_eq!(set("maxPendingProcessRecordsInput", "2").unwrap().shard.read_ahead, 2);
-        assert_eq!(set("maxRecords", "100").unwrap().shard.read_records, 100);
-        assert_eq!(set("workerIdentifier", "w").unwrap().worker_id.unwrap().as_str(), "w");
-        for key in ConfigKey::ALL {
-            assert_eq!(key.name().parse(), Ok(key));
-        }
-    }
-
-    #[test]
-    fn a_wrong_value_names_key_text_and_rule() {
-        let error = set("maxRecords", "10001").unwrap_err();
-        assert_eq!(error.to_string(), r#"maxRecords cannot be "10001""#);
-        assert_eq!(error.source().unwrap().to_string(), "10001 is not within 1 and 10000");
-        for (key, text) in [
-            ("failoverTimeMillis", "99"),
-            ("initialPositionInStream", "latest"),
-            ("workerIdentifier", "Leader"),
-            ("maxLeasesForWorker", "0"),
-        ] {
-            assert_eq!(set(key, text).unwrap_err().key().name(), key);
-        }
-        assert!("FailoverTimeMillis".parse::<ConfigKey>().is_err());
-    }
-
-    #[test]
-    fn a_time_to_start_at_is_kept_for_rows_that_do_not_store_it() {
-        let at = std::time::SystemTime::UNIX_EPOCH;
-        assert_eq!(
-            Config::default().initial_position(InitialPosition::AtTimestamp(at)).shard.timestamp,
-            Some(at)
-        );
-    }
-}
+mod tests;
