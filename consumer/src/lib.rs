@@ -119,10 +119,10 @@ pub use processor::{RecordProcessor, ShardInfo, Stop};
 pub use reader::{FromShard, ReadFrom, ShardReader};
 pub use retrieval::{FanOutConsumer, Retrieval};
 pub use shardflow_core::{
-    Checkpoint, ClientVersion, ConsumerArn, ConsumerName, HashKeyRange, InitialPosition, Invalid, LeaderLock,
-    LeaseChange, LeaseKey, LeaseRow, LockChange, Member, PendingCheckpoint, SequenceNumber, Shard, ShardId,
-    ShardPosition, Stream, StreamArn, StreamIdentifier, StreamName, Throughput, UnknownKey, UserRecord,
-    Utilisation, View, WorkerId,
+    Checkpoint, ClientVersion, ConsumerArn, ConsumerName, GlueCompression, GlueEncoded, HashKeyRange,
+    InitialPosition, Invalid, LeaderLock, LeaseChange, LeaseKey, LeaseRow, LockChange, Member,
+    PendingCheckpoint, SchemaVersionId, SequenceNumber, Shard, ShardId, ShardPosition, Stream, StreamArn,
+    StreamIdentifier, StreamName, Throughput, UnknownKey, UserRecord, Utilisation, View, WorkerId,
 };
 #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
 pub use shardflow_sdk::{CaBundle, CaBundleError, HttpsClient, NoRoots};

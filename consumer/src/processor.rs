@@ -8,6 +8,38 @@ use shardflow_engine::consume;
 use crate::{Batch, Checkpointer};
 
 /// Processes the records of one shard. A worker makes one for each shard that it gets; its calls never overlap.
+///
+/// **Schemas.** Data comes as it was put. What a serializer of the Glue schema registry has written is taken apart by
+/// [`GlueEncoded`](crate::GlueEncoded), and decoded here, where a client of the registry can be awaited. So a record that
+/// cannot be decoded is one that the handler fails at: it is tried again, skipped, or goes to the dead letters as it was
+/// put, as [`Config::on_error`](crate::Config::on_error) says. The KCL's `glueSchemaRegistryDeserializer` passes it on.
+///
+/// ```
+/// use shardflow_consumer::{Batch, Checkpointer, GlueEncoded, RecordProcessor, SchemaVersionId};
+/// # use bytes::Bytes;
+/// # type Error = Box<dyn std::error::Error + Send + Sync>;
+/// # struct Order;
+/// # struct Schemas; // a client of the registry, with what it has answered before
+/// # impl Schemas {
+/// #     async fn decode(&mut self, _version: SchemaVersionId, _payload: Bytes) -> Result<Order, Error> { Ok(Order) }
+/// # }
+///
+/// struct Orders { schemas: Schemas }
+///
+/// impl RecordProcessor for Orders {
+///     type Error = Error;
+///
+///     async fn process(&mut self, batch: &Batch, checkpointer: &Checkpointer) -> Result<(), Error> {
+///         for record in batch {
+///             let encoded = GlueEncoded::parse(&record.data).ok_or("it was written without the registry")?;
+///             let order = self.schemas.decode(encoded.schema_version_id, encoded.payload).await?;
+/// #           let Order = order;
+///             // …
+///         }
+///         Ok(checkpointer.batch(batch).await?)
+///     }
+/// }
+/// ```
 pub trait RecordProcessor: Send + 'static {
     /// What can go wrong in it. It is logged, and the call repeated.
     type Error: Into<Box<dyn StdError + Send + Sync>> + Send;

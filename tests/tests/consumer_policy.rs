@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use shardflow_consumer::{
-    Batch, Checkpoint, Checkpointer, Config, DeadLetter, ErrorPolicy, RecordProcessor, ShardInfo, Stop,
-    Worker,
+    Batch, Checkpoint, Checkpointer, Config, DeadLetter, ErrorPolicy, GlueEncoded, RecordProcessor,
+    SchemaVersionId, ShardInfo, Stop, Worker,
 };
+use shardflow_core::Record;
 use shardflow_tests::application::{Application, until};
 use shardflow_tests::ledger::Writer;
 use tokio::time::{Instant, sleep};
@@ -145,6 +147,46 @@ async fn a_dead_letter_goes_to_the_sink_and_the_shard_on_when_it_is_taken() {
     let letters = letters.lock().unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!((letters[0].record.data.as_ref(), letters[0].error.as_str()), (&b"66"[..], "66 is too much"));
+    drop(worker);
+}
+
+/// A handler of records that a serializer of the Glue schema registry has written.
+struct Decoding(Arc<Mutex<Vec<(SchemaVersionId, Bytes)>>>);
+
+impl RecordProcessor for Decoding {
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    async fn process(&mut self, batch: &Batch, checkpointer: &Checkpointer) -> Result<(), Self::Error> {
+        let decode = |data| GlueEncoded::parse(data).ok_or("it was written without the registry");
+        let decoded: Vec<_> = batch.iter().map(|record| decode(&record.data)).collect::<Result<_, _>>()?;
+        let decoded = decoded.into_iter().map(|encoded| (encoded.schema_version_id, encoded.payload));
+        self.0.lock().unwrap().extend(decoded);
+        Ok(checkpointer.batch(batch).await?)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_decoded_goes_to_the_sink_as_it_was_put() {
+    let app = Application::new(1);
+    let encoded = |payload: &str| [&[3, 0][..], &[7; 16], payload.as_bytes()].concat();
+    for data in [encoded("first"), b"plain".to_vec(), encoded("last")] {
+        app.local.put("orders", &Record::new("key", data).unwrap()).unwrap();
+    }
+    let letters = Arc::new(Mutex::new(Vec::new()));
+    let written = Arc::clone(&letters);
+    let sink = move |letter: DeadLetter| {
+        written.lock().unwrap().push((letter.record.data, letter.error));
+        async { Ok::<(), String>(()) }
+    };
+    let decoded = Arc::new(Mutex::new(Vec::new()));
+    let config = Config::default().on_error(ErrorPolicy::dead_letter_after(2, sink));
+    let handled = Arc::clone(&decoded);
+    let worker = app.consumer(config).run(move |_: &ShardInfo| Decoding(Arc::clone(&handled))).unwrap();
+    until(|| decoded.lock().unwrap().len() == 2).await;
+    let schema = SchemaVersionId([7; 16]);
+    assert_eq!(*decoded.lock().unwrap(), [(schema, Bytes::from("first")), (schema, Bytes::from("last"))]);
+    let letter = (Bytes::from("plain"), String::from("it was written without the registry"));
+    assert_eq!(*letters.lock().unwrap(), [letter]);
     drop(worker);
 }
 
