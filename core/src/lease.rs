@@ -190,6 +190,9 @@ pub enum LeaseChange {
         counter: u64,
         /// The new checkpoint.
         checkpoint: Checkpoint,
+        /// What the shard brings, if that was measured. A KCL writes it with renewals alone; where checkpoints are made
+        /// often, there are none.
+        throughput: Option<Throughput>,
     },
     /// Notes a checkpoint that may be made later, in place of any other such.
     Prepare {
@@ -287,8 +290,9 @@ impl LeaseChange {
                 row.counter += 1;
                 row.throughput = throughput.or(row.throughput);
             }
-            Self::Checkpoint { checkpoint, .. } => {
+            Self::Checkpoint { checkpoint, throughput, .. } => {
                 row.counter += 1;
+                row.throughput = throughput.or(row.throughput);
                 row.owner_switches = 0;
                 row.checkpoint = checkpoint.clone();
                 row.pending = None;
@@ -384,7 +388,7 @@ mod tests {
             };
             for change in [
                 LeaseChange::Renew { counter, handing_over: false, throughput: None },
-                LeaseChange::Checkpoint { counter, checkpoint: checkpoint.clone() },
+                LeaseChange::Checkpoint { counter, checkpoint: checkpoint.clone(), throughput: None },
                 LeaseChange::Prepare { counter, checkpoint: checkpoint.clone(), state: None },
                 take,
             ] {
@@ -413,7 +417,8 @@ mod tests {
         let row =
             LeaseChange::Renew { counter: 7, handing_over: false, throughput: None }.apply_to(&row).unwrap();
         assert!(row.pending.is_some());
-        let row = LeaseChange::Checkpoint { counter: 8, checkpoint: at("8") }.apply_to(&row).unwrap();
+        let change = LeaseChange::Checkpoint { counter: 8, checkpoint: at("8"), throughput: None };
+        let row = change.apply_to(&row).unwrap();
         assert_eq!((row.checkpoint, row.pending), (at("8"), None));
     }
 
@@ -432,7 +437,8 @@ mod tests {
         let row =
             LeaseChange::Renew { counter: 5, handing_over: true, throughput: None }.apply_to(&row).unwrap();
         let checkpoint = Checkpoint::at("7".parse().unwrap(), 0);
-        let row = LeaseChange::Checkpoint { counter: 6, checkpoint }.apply_to(&row).unwrap();
+        let change = LeaseChange::Checkpoint { counter: 6, checkpoint, throughput: None };
+        let row = change.apply_to(&row).unwrap();
         let finish = LeaseChange::Assign { to: b.clone(), owner: Some(b.clone()), checkpoint_owner: Some(a) };
         let row = finish.apply_to(&row).unwrap();
         assert_eq!((row.holder(), row.checkpoint_owner.as_ref(), row.counter), (Some(&b), None, 8));

@@ -109,12 +109,8 @@ fn change(rng: &mut Rng, row: &LeaseRow) -> LeaseChange {
     let owner = if rng.u8(..8) == 0 { Some(any_worker(rng)) } else { row.owner.clone() };
     let checkpoint_owner = if rng.u8(..8) == 0 { None } else { row.checkpoint_owner.clone() };
     match rng.u8(..12) {
-        0 | 1 => {
-            let bytes = rng.u64(..10_000_000);
-            let throughput = rng.bool().then(|| Throughput::of(bytes, Duration::from_secs(3)));
-            LeaseChange::Renew { counter, handing_over: rng.bool(), throughput }
-        }
-        2 => LeaseChange::Checkpoint { counter, checkpoint: checkpoint(rng) },
+        0 | 1 => LeaseChange::Renew { counter, handing_over: rng.bool(), throughput: measured(rng) },
+        2 => LeaseChange::Checkpoint { counter, checkpoint: checkpoint(rng), throughput: measured(rng) },
         3 | 4 => LeaseChange::Take { worker: any_worker(rng), counter, owner, checkpoint_owner },
         5 | 6 => {
             LeaseChange::StartHandoff { from: owner.unwrap_or_else(|| any_worker(rng)), to: any_worker(rng) }
@@ -125,6 +121,11 @@ fn change(rng: &mut Rng, row: &LeaseRow) -> LeaseChange {
         10 => LeaseChange::HashKeys { range: HashKeyRange::divide(8).nth(3).expect("it has eight parts") },
         _ => LeaseChange::Children { children: shards(rng) },
     }
+}
+
+fn measured(rng: &mut Rng) -> Option<Throughput> {
+    let bytes = rng.u64(..10_000_000);
+    rng.bool().then(|| Throughput::of(bytes, Duration::from_secs(3)))
 }
 
 fn lock_change(rng: &mut Rng, lock: Option<&LeaderLock>) -> LockChange {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use shardflow_core::{Checkpoint, LeaseChange, WorkerId};
+use shardflow_core::{Checkpoint, LeaseChange, Throughput, WorkerId};
 
 /// One UpdateItem: what it changes, on which condition.
 #[derive(Debug)]
@@ -20,15 +20,14 @@ impl Expression {
         match change {
             LeaseChange::Renew { counter, handing_over, throughput } => {
                 parts.expect_counter(*counter);
-                if let Some(throughput) = throughput {
-                    parts.set("throughputKBps", AttributeValue::N(throughput.to_string()));
-                }
+                parts.throughput(*throughput);
                 if !handing_over {
                     parts.conditions.push("attribute_not_exists(checkpointOwner)".into());
                 }
             }
-            LeaseChange::Checkpoint { counter, checkpoint } => {
+            LeaseChange::Checkpoint { counter, checkpoint, throughput } => {
                 parts.expect_counter(*counter);
+                parts.throughput(*throughput);
                 parts.checkpoint(checkpoint);
             }
             LeaseChange::Prepare { counter, checkpoint, state } => {
@@ -115,6 +114,12 @@ impl Parts {
         self.set("leaseCounter", number(counter + 1));
     }
 
+    fn throughput(&mut self, measured: Option<Throughput>) {
+        if let Some(throughput) = measured {
+            self.set("throughputKBps", AttributeValue::N(throughput.to_string()));
+        }
+    }
+
     /// A checkpoint drops what was prepared.
     fn checkpoint(&mut self, checkpoint: &Checkpoint) {
         self.set("checkpoint", AttributeValue::S(checkpoint.as_str().to_owned()));
@@ -192,7 +197,8 @@ mod tests {
     #[test]
     fn a_checkpoint_drops_what_was_prepared() {
         let checkpoint = Checkpoint::at("123".parse().unwrap(), 4);
-        let expression = Expression::of(&LeaseChange::Checkpoint { counter: 1, checkpoint });
+        let expression =
+            Expression::of(&LeaseChange::Checkpoint { counter: 1, checkpoint, throughput: None });
         assert!(expression.update.ends_with(
             "REMOVE pendingCheckpoint, pendingCheckpointSubSequenceNumber, pendingCheckpointState"
         ));

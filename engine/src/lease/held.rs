@@ -92,10 +92,13 @@ impl Held {
         self.wanted.iter().map(|(checkpoint, _)| checkpoint).max().cloned()
     }
 
-    /// What the shard has brought lately, if that can be told.
-    pub(super) fn measure(&mut self, now: Moment) -> Option<Throughput> {
+    /// In less time than this nothing can be measured.
+    pub(super) const MOMENT: Duration = Duration::from_millis(100);
+
+    /// What the shard has brought lately, if that was last told so long ago.
+    pub(super) fn measure(&mut self, now: Moment, least: Duration) -> Option<Throughput> {
         let within = now.since(self.measured_at);
-        if within < Duration::from_millis(100) {
+        if within < least.max(Self::MOMENT) {
             return None;
         }
         let lately = Throughput::of(std::mem::take(&mut self.delivered), within);

@@ -105,6 +105,12 @@ impl Settings {
         self.failover.mul_f64(0.07)
     }
 
+    /// Time between two measurements of what a shard brings, if checkpoints are made more often than that: as long as the
+    /// KCL's, so that the averages of both mean the same.
+    pub(super) fn measure_every(&self) -> Duration {
+        self.failover / 3
+    }
+
     /// Longest time that a worker waits beyond the failover time, by chance, before it takes what nobody keeps: a
     /// leader goes first, and survivors not all at once.
     pub(super) fn jitter(&self) -> Duration {

@@ -53,6 +53,7 @@ impl Coordinator {
     pub(super) fn write_due(&mut self, now: Moment) {
         let mut due = Vec::new();
         let hedge_after = self.settings.hedge_after();
+        let measure_every = self.settings.measure_every();
         for (key, held) in &mut self.held {
             if held.next_write(hedge_after).is_none_or(|at| at > now) {
                 continue;
@@ -66,7 +67,9 @@ impl Coordinator {
             let prepare = held.prepares.front().map(|(pending, _)| pending.clone());
             let (pending, change) = match (held.furthest(), prepare) {
                 (Some(checkpoint), _) => {
-                    let change = LeaseChange::Checkpoint { counter, checkpoint: checkpoint.clone() };
+                    let throughput = held.measure(now, measure_every);
+                    let change =
+                        LeaseChange::Checkpoint { counter, checkpoint: checkpoint.clone(), throughput };
                     (Pending::Checkpoint { key: key.clone(), tenure, counter, sent, checkpoint }, change)
                 }
                 (None, Some(pending)) => {
@@ -75,7 +78,8 @@ impl Coordinator {
                     (Pending::Prepare { key: key.clone(), tenure, counter, sent, pending }, change)
                 }
                 (None, None) => {
-                    let (handing_over, throughput) = (held.handing_over.is_some(), held.measure(now));
+                    let (handing_over, throughput) =
+                        (held.handing_over.is_some(), held.measure(now, Held::MOMENT));
                     let change = LeaseChange::Renew { counter, handing_over, throughput };
                     (Pending::Renew { key: key.clone(), tenure, counter, sent }, change)
                 }

@@ -103,7 +103,11 @@ async fn a_change_of_a_lease_touches_what_it_is_about() {
             let counter = row.counter;
             let change = [
                 LeaseChange::Renew { counter, handing_over: true, throughput: "1.5".parse().ok() },
-                LeaseChange::Checkpoint { counter: counter + 1, checkpoint: checkpoint() },
+                LeaseChange::Checkpoint {
+                    counter: counter + 1,
+                    checkpoint: checkpoint(),
+                    throughput: "2.5".parse().ok(),
+                },
                 LeaseChange::Take { worker: worker(), counter: counter + 2, owner, checkpoint_owner },
                 LeaseChange::StartHandoff { from: worker(), to: "next".parse().unwrap() },
                 LeaseChange::Assign {

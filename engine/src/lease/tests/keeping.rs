@@ -94,6 +94,29 @@ fn checkpoints_that_wait_are_written_as_one_and_count_as_a_renewal() {
 }
 
 #[test]
+fn what_a_shard_brings_is_told_where_checkpoints_are_all_that_is_written() {
+    let mut fleet = Fleet::settled(1);
+    let tenure = fleet.tenure("a", 0);
+    fleet.requests.clear();
+    for number in 1..=60 {
+        fleet.run(1);
+        fleet.workers.get_mut("a").unwrap().delivered(&lease_key(0), tenure, 10 << 10);
+        fleet.checkpoint("a", 0, number, number);
+    }
+    fleet.drain("a");
+    let writes = fleet.requests.iter().filter_map(|request| match request {
+        Request::Write { change, .. } => Some(change),
+        _ => None,
+    });
+    let writes: Vec<_> = writes.collect();
+    let told = |change: &&&LeaseChange| matches!(change, LeaseChange::Checkpoint { throughput: Some(_), .. });
+    assert_eq!(writes.len(), 60, "no renewal: {writes:?}");
+    assert_eq!(writes.iter().filter(told).count(), 15, "every third of a failover time, not each time");
+    let brings = fleet.row(0).throughput.unwrap().millionths();
+    assert!((9_900_000..=10_100_000).contains(&brings), "10 KiB a second: {brings}");
+}
+
+#[test]
 fn what_another_worker_wrote_is_a_loss_and_nothing_is_stored_after_it() {
     let mut fleet = Fleet::settled(1);
     let tenure = fleet.tenure("a", 0);
