@@ -97,6 +97,57 @@ fn of_two_workers_of_one_name_the_later_one_gives_way() {
 }
 
 #[test]
+fn of_two_of_one_name_exactly_one_ends_however_close_they_start() {
+    for seed in 0..20 {
+        for (offset, ahead) in [(0, 0), (1, 0), (300, 0), (999, 0), (400, 3_600), (5_000, 3_600)] {
+            let mut fleet = Fleet::with_shards(2);
+            let start = |fleet: &mut Fleet, name, seed| {
+                let coordinator = Coordinator::new(worker("w"), Settings::default(), seed, fleet.now);
+                fleet.workers.insert(name, coordinator);
+            };
+            start(&mut fleet, "first", seed);
+            if offset > 0 {
+                fleet.run_for(Duration::from_millis(offset));
+            }
+            start(&mut fleet, "second", seed + 1_000);
+            // Both look before either has written anything, or the second finds what the first has written. Its clock
+            // may be behind.
+            let both = ["first", "second"];
+            let looks: Vec<_> = both[usize::from(offset > 0)..]
+                .iter()
+                .map(|name| (*name, fleet.next_request(name)))
+                .collect();
+            for (name, (id, request)) in looks {
+                let mut answer = fleet.carry_out(request);
+                if let (Answer::View { wall, .. }, "second") = (&mut answer, name) {
+                    *wall -= ahead;
+                }
+                fleet.answer(name, id, answer);
+            }
+            // The first looks again within the same second.
+            fleet.run_for(Duration::from_millis(100));
+            let now = fleet.now;
+            fleet.workers.get_mut("first").unwrap().look_soon(now);
+            let mut ended = Vec::new();
+            for second in 0..60 {
+                fleet.run(1);
+                for name in ["first", "second"] {
+                    if fleet.told(name).iter().any(|event| matches!(event, Event::Unable(_))) {
+                        fleet.workers.remove(name);
+                        fleet.events.clear();
+                        ended.push((name, second));
+                    }
+                }
+            }
+            let case = format!("seed {seed}, {offset} ms, {ahead} s: {ended:?}");
+            assert!(matches!(ended[..], [(_, ..10)]), "{case}");
+            assert!(offset == 0 || ended[0].0 == "second", "who was there stays: {case}");
+            assert_eq!(fleet.workers.len(), 1);
+        }
+    }
+}
+
+#[test]
 fn a_worker_that_comes_back_under_its_name_is_no_duplicate() {
     let mut fleet = Fleet::settled(2);
     fleet.run(5);
