@@ -268,7 +268,7 @@ keys! {
     /// The same of shards that were read to their end.
     CompletedLeaseCleanupIntervalMillis: "completedLeaseCleanupIntervalMillis" = elsewhere("300000", CLEANUP),
     /// The same of shards that are gone.
-    GarbageLeaseCleanupIntervalMillis: "garbageLeaseCleanupIntervalMillis" = elsewhere("1800000", CLEANUP),
+    GarbageLeaseCleanupIntervalMillis: "garbageLeaseCleanupIntervalMillis" = elsewhere("1800000", FIXED),
     /// Whether children that were not expected are passed over.
     IgnoreUnexpectedChildShards: "ignoreUnexpectedChildShards" =
         elsewhere("false", Applies::Nowhere("it is for streams of DynamoDB, which are not read here")),

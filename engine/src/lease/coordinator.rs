@@ -42,6 +42,7 @@ pub struct Coordinator {
     /// When the table is scanned again. Looks in between ask the index.
     pub(super) next_scan: Moment,
     pub(super) next_tidying: Moment,
+    pub(super) next_garbage: Moment,
     pub(super) next_balancing: Moment,
     /// The time by the wall, at the last look.
     pub(super) wall: u64,
@@ -93,6 +94,7 @@ impl Coordinator {
             next_look: now,
             next_scan: now,
             next_tidying: now.after(settings.tidy_every),
+            next_garbage: now.after(settings.garbage_every),
             next_balancing: now.after(settings.balance_every),
             wall: 0,
             slowest: Duration::ZERO,
@@ -222,6 +224,7 @@ impl Coordinator {
             (Pending::Relatives { key, tenure, missing }, answer) => {
                 self.relatives_listed(now, &key, tenure, &missing, answer);
             }
+            (Pending::Garbage { stream }, answer) => self.garbage_found(now, &stream, answer),
             (Pending::Create { stream }, answer) => self.created(now, &stream, answer),
             (Pending::CreateChild { key, tenure, row, sent }, answer) => {
                 self.child_created(now, &key, tenure, *row, sent, answer);

@@ -36,6 +36,7 @@ impl Coordinator {
             self.end_handoffs(now);
         }
         self.tidy(now);
+        self.look_for_garbage(now);
     }
 
     fn decide(&self, now: Moment, balances: bool) -> Vec<Decision> {

@@ -235,6 +235,10 @@ pub(super) enum Pending {
         tenure: Tenure,
         missing: BTreeSet<ShardId>,
     },
+    /// Which shards are left, of those whose leases nobody may need.
+    Garbage {
+        stream: Option<StreamIdentifier>,
+    },
     /// A row of the first start.
     Create {
         stream: Option<StreamIdentifier>,

@@ -27,6 +27,7 @@ mod children;
 mod coordinator;
 mod discover;
 mod former;
+mod garbage;
 mod held;
 mod lead;
 mod leave;

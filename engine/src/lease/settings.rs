@@ -47,6 +47,9 @@ pub struct Settings {
     pub handoff_timeout: Duration,
     /// Time between two looks for leases that nobody needs any more.
     pub tidy_every: Duration,
+    /// Time between two looks of a leader for leases of shards that have left the stream. The KCL's
+    /// `garbageLeaseCleanupIntervalMillis`.
+    pub garbage_every: Duration,
     /// By what leases are parted if this worker leads.
     pub balance: Balance,
     /// Time between two rounds in which a leader moves leases between busy and idle workers, and the time for which a
@@ -75,6 +78,7 @@ impl Default for Settings {
             lock_lasts: Duration::from_secs(30),
             handoff_timeout: Duration::from_secs(30),
             tidy_every: Duration::from_secs(60),
+            garbage_every: Duration::from_secs(30 * 60),
             balance: Balance::Count,
             balance_every: Duration::from_secs(60),
             max_leases: usize::MAX,

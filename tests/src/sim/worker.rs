@@ -106,6 +106,7 @@ impl Worker {
             // One at least has to, or nothing is ever evened out.
             may_lead: self.id.as_str().starts_with("w0") || rng.u8(..8) > 0,
             tidy_every: Duration::from_secs(rng.u64(5..60)),
+            garbage_every: Duration::from_secs(40),
             ..Default::default()
         };
         let coordinator = Coordinator::new(self.id.clone(), settings, rng.u64(..), self.moment(now));

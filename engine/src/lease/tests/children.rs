@@ -106,3 +106,64 @@ fn children_are_not_entered_without_the_lease() {
     fleet.drain("a");
     assert_eq!(fleet.told("a"), [&Event::ChildrenMustWait { key: lease_key(0), tenure }]);
 }
+
+/// A fleet of one worker and one shard, with rows of shards that have ended: their numbers, parents and children.
+fn with_ended(rows: &[(u64, &[u64], &[u64])]) -> Fleet {
+    let mut fleet = Fleet::settled(1);
+    for (shard, parents, children) in rows {
+        let mut row = LeaseRow::new(ShardId::numbered(*shard), Checkpoint::ShardEnd);
+        row.parents = parents.iter().copied().map(ShardId::numbered).collect();
+        row.children = children.iter().copied().map(ShardId::numbered).collect();
+        row.hash_key_range = Some(HashKeyRange::ALL);
+        fleet.table.insert(row.key.clone(), row);
+    }
+    fleet.requests.clear();
+    fleet
+}
+
+fn lists(fleet: &Fleet) -> usize {
+    fleet.requests.iter().filter(|request| matches!(request, Request::ListShards { .. })).count()
+}
+
+#[test]
+fn leases_of_ended_shards_that_left_the_stream_without_children_are_deleted_once_in_half_an_hour() {
+    // The child of 4 has no lease any more; 6 came from 4, and was never seen to have children.
+    let mut fleet = with_ended(&[(4, &[], &[5]), (6, &[4], &[])]);
+    fleet.run(29 * 60);
+    assert_eq!((fleet.table.len(), lists(&fleet)), (3, 0));
+    fleet.run(2 * 60);
+    assert_eq!(fleet.table.keys().collect::<Vec<_>>(), [&lease_key(0)]);
+    assert_eq!(lists(&fleet), 1);
+    fleet.run(60 * 60);
+    assert_eq!(lists(&fleet), 1, "with nothing to ask for");
+    assert_eq!(fleet.count("a"), 1);
+}
+
+#[test]
+fn what_somebody_may_still_need_is_left_whatever_is_listed() {
+    // 4 is listed. 5 is a parent of a shard that is. 7 has a child that is still to be begun, and 8 a parent.
+    let mut fleet = with_ended(&[(4, &[], &[]), (5, &[], &[]), (7, &[], &[9]), (8, &[9], &[])]);
+    let mut listed = Shard::new(ShardId::numbered(4), HashKeyRange::ALL);
+    listed.parent = Some(ShardId::numbered(5));
+    listed.ending_sequence_number = "9".parse().ok();
+    fleet.shards.push(listed);
+    let mut child = LeaseRow::new(ShardId::numbered(9), Checkpoint::TrimHorizon);
+    child.hash_key_range = Some(HashKeyRange::ALL);
+    fleet.table.insert(child.key.clone(), child);
+    fleet.run(2 * 60 * 60);
+    assert!(lists(&fleet) > 1, "it asks");
+    for shard in [4, 5, 7, 8] {
+        assert!(fleet.table.contains_key(&lease_key(shard)), "{shard}");
+    }
+}
+
+#[test]
+fn nothing_is_deleted_while_a_lease_is_missing() {
+    let mut fleet = with_ended(&[(6, &[], &[])]);
+    fleet.run(30 * 60 - 5);
+    fleet.table.remove(&lease_key(0));
+    fleet.run(10);
+    assert!(fleet.table.contains_key(&lease_key(6)));
+    fleet.run(31 * 60);
+    assert_eq!(fleet.table.keys().collect::<Vec<_>>(), [&lease_key(0)], "it has been entered again");
+}

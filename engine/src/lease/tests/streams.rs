@@ -410,3 +410,22 @@ fn many_streams_are_asked_about_some_at_a_time() {
     fleet.run(10);
     assert_eq!(fleet.count("w"), 400);
 }
+
+#[test]
+fn garbage_is_told_from_what_its_own_stream_still_has() {
+    let (a, b) = (id("a", 1), id("b", 2));
+    let mut fleet = Fleet::with_streams(&[a.clone(), b.clone()]);
+    fleet.join_several("w", &["a", "b"]);
+    fleet.run(40);
+    for stream in [&a, &b] {
+        let mut ended =
+            LeaseRow::new(ShardId::numbered(9), Checkpoint::ShardEnd).of_stream(Some(stream.clone()));
+        ended.hash_key_range = Some(HashKeyRange::ALL);
+        fleet.table.insert(ended.key.clone(), ended);
+    }
+    let mut listed = Shard::new(ShardId::numbered(9), HashKeyRange::ALL);
+    listed.ending_sequence_number = "9".parse().ok();
+    fleet.streams.get_mut(&b).unwrap().push(listed);
+    fleet.run(60 * 60);
+    assert_eq!((fleet.rows_of(&a).len(), fleet.rows_of(&b).len()), (2, 3));
+}
