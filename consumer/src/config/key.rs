@@ -279,9 +279,10 @@ keys! {
     DynamoDbRequestTimeout: "dynamoDbRequestTimeout" =
         elsewhere("PT1M", Applies::Nowhere("a call is given a quarter of the failover time")),
     /// Whether rows move to the lease table.
-    MigrateAllEntitiesToLeaseTable: "migrateAllEntitiesToLeaseTable" = elsewhere("false", MIGRATION),
+    MigrateAllEntitiesToLeaseTable: "migrateAllEntitiesToLeaseTable" =
+        table("false", "false", Flag(DynamoDbLeases::move_to_one_table)),
     /// How long the older tables stay in use after that.
-    TableMigrationCompleteBakeTimeSeconds: "tableMigrationCompleteBakeTimeSeconds" = elsewhere("86400", MIGRATION),
+    TableMigrationCompleteBakeTimeSeconds: "tableMigrationCompleteBakeTimeSeconds" = elsewhere("86400", Applies::Nowhere("a leader of the KCL moves the tables, and these workers follow")),
     /// Slack of clocks.
     EpsilonMillis: "epsilonMillis" =
         elsewhere("25", Applies::Nowhere("a lease is believed from when its renewal was sent")),
@@ -389,7 +390,6 @@ const DORMANT: Applies = Applies::Nowhere("the KCL does not use it yet");
 const ENDPOINT: &str = "`endpoint_url` of `aws_config`";
 const FIXED: Applies = Applies::Nowhere("it is the KCL's default");
 const LOG: Applies = Applies::Nowhere("the subscriber of `tracing` decides what is logged");
-const MIGRATION: Applies = Applies::Nowhere("workers of the KCL move the tables, and these follow");
 const NOT_CREATED: Applies = Applies::Nowhere("tables of the older layout are used, never created");
 const NO_CACHE: Applies =
     Applies::Nowhere("shards are listed when a lease is missing, and until that succeeds");

@@ -101,7 +101,7 @@ impl LeaseStore for DynamoDbLeases {
     async fn view(&self) -> Result<View, StoreError> {
         match self.layout().await? {
             Layout::Single => self.view_of_one_table().await,
-            Layout::Legacy => match Box::pin(self.view_of_three_tables()).await {
+            Layout::Legacy | Layout::Moving => match Box::pin(self.view_of_three_tables()).await {
                 Ok(Some(view)) => Ok(view),
                 // The fleet has left the other tables: from now on its rows are where the leases are.
                 Ok(None) => self.view_of_one_table().await,
@@ -110,7 +110,7 @@ impl LeaseStore for DynamoDbLeases {
                     self.set_layout(None);
                     match self.layout().await? {
                         Layout::Single => self.view_of_one_table().await,
-                        Layout::Legacy => Err(error),
+                        Layout::Legacy | Layout::Moving => Err(error),
                     }
                 }
                 Err(error) => Err(error),
@@ -178,15 +178,21 @@ impl LeaseStore for DynamoDbLeases {
 
     async fn put_member(&self, member: &Member) -> Result<(), StoreError> {
         match self.layout().await? {
-            Layout::Single => member::put(self.leases(), member).await,
-            Layout::Legacy => member::put(self.metrics(), member).await,
+            Layout::Single | Layout::Moving => member::put(self.leases(), member).await,
+            Layout::Legacy => {
+                if self.options.moves {
+                    // It was too early after all, and whoever came back cannot read what this worker has written there.
+                    member::delete(self.leases(), &member.worker, None).await?;
+                }
+                member::put(self.metrics(), member).await
+            }
         }
     }
 
     async fn delete_member(&self, worker: &WorkerId, updated: Option<u64>) -> Result<(), StoreError> {
         match self.layout().await? {
             Layout::Single => member::delete(self.leases(), worker, updated).await,
-            Layout::Legacy => {
+            Layout::Legacy | Layout::Moving => {
                 // A worker of a fleet that is about to leave these tables may have written beside the leases.
                 let there = member::delete(self.leases(), worker, updated).await;
                 member::delete(self.metrics(), worker, updated).await.and(there)
@@ -199,7 +205,11 @@ impl LeaseStore for DynamoDbLeases {
     }
 
     async fn claim(&self, version: &ClientVersion, worker: &WorkerId) -> Result<(), StoreError> {
-        version::claim(self.state(self.layout().await?), version, worker).await
+        let place = match self.layout().await? {
+            Layout::Single | Layout::Moving => self.leases(),
+            Layout::Legacy => self.state(Layout::Legacy),
+        };
+        version::claim(place, version, worker).await
     }
 }
 
@@ -211,7 +221,8 @@ impl DynamoDbLeases {
             return Ok(layout);
         }
         let may_describe = self.options.create == CreateTable::IfMissing;
-        let layout = layout::decide(self.state(Layout::Legacy), self.metrics(), may_describe).await?;
+        let (state, moves) = (self.state(Layout::Legacy), self.options.moves);
+        let layout = layout::decide(state, self.metrics(), may_describe, moves).await?;
         self.set_layout(Some(layout));
         Ok(layout)
     }
@@ -229,11 +240,11 @@ impl DynamoDbLeases {
         Place { dynamodb: &self.dynamodb, table: self.metrics_table.as_str(), key: "wid" }
     }
 
-    /// Where the lock and the version are.
+    /// Where the lock is, and the version of those that do not move.
     pub(super) fn state(&self, layout: Layout) -> Place<'_> {
         match layout {
             Layout::Single => self.leases(),
-            Layout::Legacy => {
+            Layout::Legacy | Layout::Moving => {
                 Place { dynamodb: &self.dynamodb, table: self.state_table.as_str(), key: "key" }
             }
         }

@@ -9,14 +9,16 @@ use super::item::{Item, integer, missing, needed, number, string, text};
 use super::place::{Place, Written as _};
 use crate::StoreError;
 
-/// Writes what a worker says of itself. Whether it understands the move of a legacy fleet into one table (`sup`, `slu`) is
-/// not said: the leader of a fleet of the KCL then leaves the rows where they are, which is always safe.
+/// Writes what a worker says of itself, and that it understands the move of a legacy fleet into one table: without that,
+/// the leader of a fleet of the KCL would never begin it.
 pub(super) async fn put(place: Place<'_>, member: &Member) -> Result<(), StoreError> {
     let names = place.key == "leaseKey";
     // Members and leases may share a table: a worker that is named after a shard would make a member of its lease.
     let condition = if names { "attribute_not_exists(leaseCounter)" } else { "" };
     let (samples, limits) = write(&member.metrics);
-    let mut update = String::from("SET lut = :lut, sts = :sts, opr = :opr, entityType = :entityType");
+    let mut update = String::from(
+        "SET lut = :lut, sts = :sts, opr = :opr, entityType = :entityType, sup = :sup, slu = :lut",
+    );
     let mut request = place.update(member.worker.as_str(), "", condition);
     if let Some(instance) = &member.instance {
         update += ", shardflowInstance = :instance";
@@ -25,6 +27,7 @@ pub(super) async fn put(place: Place<'_>, member: &Member) -> Result<(), StoreEr
     let request = request
         .update_expression(update)
         .expression_attribute_values(":lut", integer(member.updated))
+        .expression_attribute_values(":sup", integer(MOVES))
         .expression_attribute_values(":sts", samples)
         .expression_attribute_values(":opr", limits)
         .expression_attribute_values(":entityType", text("WORKER_METRIC_STATS"));
@@ -36,6 +39,9 @@ pub(super) async fn put(place: Place<'_>, member: &Member) -> Result<(), StoreEr
         error => error,
     })
 }
+
+/// The KCL's support code of a worker that knows where rows are at each step of that move: see [`super::layout`].
+const MOVES: u64 = 1;
 
 /// Deletes what a worker said, if it is what was seen.
 pub(super) async fn delete(

@@ -95,6 +95,21 @@ impl DynamoDbLeases {
         self.forget_layout()
     }
 
+    /// Takes part in the move of a fleet of three tables to one, by writing this worker's own row beside the leases. Default:
+    /// no. Without effect where there is one table already.
+    ///
+    /// As with the KCL 3.5 a fleet moves in two steps: all workers run on the KCL 3.5, or on this library, without this for
+    /// an hour at least; then each is replaced by one that has it. A worker that has it before the fleet is that far is
+    /// refused with `MigrationNotDeployed`. A leader of the KCL does the rest; while a worker of this library leads, the move
+    /// stands still, so let it not lead meanwhile: [`Config::may_lead`](crate::Config::may_lead).
+    ///
+    /// The KCL's `migrateAllEntitiesToLeaseTable`.
+    #[must_use]
+    pub fn move_to_one_table(mut self, moves: bool) -> Self {
+        self.options.moves = moves;
+        self.forget_layout()
+    }
+
     /// Sets one value from text, under its KCL name. Options may be set in any order.
     ///
     /// # Errors
@@ -169,7 +184,8 @@ mod tests {
         assert_eq!(set("workerMetricsTableName", "members").metrics_table.as_str(), "members");
         assert_eq!(set("coordinatorStateTableName", "state").state_table.as_str(), "state");
         let of_table = ConfigKey::ALL.iter().filter(|key| key.applies() == Applies::Table);
-        assert_eq!(of_table.count(), 9, "each of them is above");
+        assert!(set("migrateAllEntitiesToLeaseTable", "true").options.moves);
+        assert_eq!(of_table.count(), 10, "each of them is above");
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub(crate) struct Options {
     pub(super) tags: Vec<(String, String)>,
     pub(super) deletion_protection: bool,
     pub(super) point_in_time_recovery: bool,
+    /// Whether rows beside the leases are written into the lease table as soon as the fleet can do with that.
+    pub(super) moves: bool,
 }
 
 impl Default for Options {
@@ -60,6 +62,7 @@ impl Default for Options {
             tags: Vec::new(),
             deletion_protection: false,
             point_in_time_recovery: false,
+            moves: false,
         }
     }
 }

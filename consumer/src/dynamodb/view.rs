@@ -31,10 +31,19 @@ impl DynamoDbLeases {
         let (in_leases, in_metrics, in_state) =
             tokio::try_join!(leases.scan(self.scan_in()), metrics.scan(1), state.scan_consistently())?;
         let migration = in_state.iter().find(|item| Kind::of(item, state.key, Kind::Other) == Kind::Layout);
-        if layout::from_row(migration)? == Layout::Single {
-            tracing::info!(table = leases.table, "the fleet has moved its rows into the lease table");
-            self.set_layout(Some(Layout::Single));
-            return Ok(None);
+        match layout::from_row(migration, self.options.moves) {
+            Ok(Layout::Single) => {
+                tracing::info!(table = leases.table, "the fleet has moved its rows into the lease table");
+                self.set_layout(Some(Layout::Single));
+                return Ok(None);
+            }
+            Ok(layout) => self.set_layout(Some(layout)),
+            // It had come so far when this worker started: somebody has come back who cannot.
+            Err(StoreError::Refused { code, .. }) if code == layout::TOO_EARLY => {
+                tracing::warn!(table = leases.table, "the fleet does not move to one table any more");
+                self.set_layout(Some(Layout::Legacy));
+            }
+            Err(error) => return Err(error),
         }
         let mut view = View::default();
         let mut members: BTreeMap<WorkerId, Member> = BTreeMap::new();

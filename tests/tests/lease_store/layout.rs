@@ -143,6 +143,72 @@ async fn a_worker_moves_with_its_fleet_while_it_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_that_is_to_move_writes_beside_the_leases_and_the_lock_where_it_was() {
+    for fixture in ["4-DEPLOYED-one-worker-phase-2", "5-PENDING"] {
+        let captured = Captured::new(&format!("java-kcl-migration-3.4-to-3.5/{fixture}")).await;
+        let members = captured.items(METRICS).await.unwrap();
+        let store = captured.leases().move_to_one_table(true);
+        store.prepare().await.unwrap();
+        let view = store.view().await.unwrap();
+        assert_eq!((view.leases.len(), view.members.len()), (4, 2), "{fixture}");
+        store.put_member(&Member::new(worker("ours"), 1_800_000_000)).await.unwrap();
+        let lock = view.lock.unwrap();
+        let next = LeaderLock::new(worker("ours"), "next".into(), Duration::from_secs(30));
+        store.change_lock(&LockChange::Replace { version: lock.version, by: next }).await.unwrap();
+        // As Java's row there.
+        let rows = captured.items("").await.unwrap();
+        let names = |worker: &str| rows[worker].keys().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(names("ours"), names("worker-1"), "{fixture}");
+        let number = |name: &str| rows["ours"][name].as_n().unwrap().as_str();
+        assert_eq!((number("lut"), number("slu"), number("sup")), ("1800000000", "1800000000", "1"));
+        assert!(!rows.contains_key("Leader"), "{fixture}");
+        let state = captured.items(STATE).await.unwrap();
+        assert_eq!(state["Leader"]["ownerName"].as_s().unwrap(), "ours", "{fixture}");
+        assert_eq!(
+            captured.items(METRICS).await.unwrap(),
+            members,
+            "a row there would stop the move: {fixture}"
+        );
+        assert_eq!(store.view().await.unwrap().members.len(), 3, "{fixture}");
+        store.delete_member(&worker("ours"), None).await.unwrap();
+        assert_eq!(store.view().await.unwrap().members.len(), 2, "{fixture}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_to_move_too_early_is_refused_and_goes_back_with_its_fleet() {
+    let captured = legacy().await;
+    for status in [None, Some("INIT")] {
+        if let Some(status) = status {
+            captured.put("billing-CoordinatorState", migration("key", status)).await;
+        }
+        let error = captured.leases().move_to_one_table(true).prepare().await.unwrap_err();
+        assert_eq!(code(error), "MigrationNotDeployed");
+    }
+    captured.put("billing-CoordinatorState", migration("key", "DEPLOYED")).await;
+    let store = captured.leases().move_to_one_table(true);
+    store.prepare().await.unwrap();
+    store.put_member(&Member::new(worker("ours"), 1)).await.unwrap();
+    let where_is_it = async || {
+        let tables = ["", METRICS].map(|ending| captured.items(ending));
+        let [leases, metrics] = tables;
+        (leases.await.unwrap().contains_key("ours"), metrics.await.unwrap().contains_key("ours"))
+    };
+    assert_eq!(where_is_it().await, (true, false));
+    // The KCL deletes the row when a worker comes that does not understand the move.
+    let dynamodb = &captured.dynamodb;
+    let row = ("key", AttributeValue::S("TableMigration3.5".into()));
+    dynamodb.delete_item().table_name("billing-CoordinatorState").key(row.0, row.1).send().await.unwrap();
+    assert_eq!(store.view().await.unwrap().members.len(), 1);
+    store.put_member(&Member::new(worker("ours"), 2)).await.unwrap();
+    assert_eq!(where_is_it().await, (false, true));
+    captured.put("billing-CoordinatorState", migration("key", "COMPLETE")).await;
+    store.view().await.unwrap();
+    store.put_member(&Member::new(worker("ours"), 3)).await.unwrap();
+    assert!(where_is_it().await.0, "and on when that has gone");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_has_not_seen_the_end_of_the_move_finds_the_tables_gone() {
     let captured = legacy().await;
     let store = captured.leases();

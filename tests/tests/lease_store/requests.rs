@@ -200,9 +200,9 @@ async fn members_the_lock_and_the_version_are_written_as_java_writes_them() {
         let store = &watched.store;
         store.prepare().await.unwrap();
         store.put_member(&Member::new(worker("a"), 7)).await.unwrap();
-        // Said only by workers that take part in a fleet's move to one table; and members and leases share that table.
+        // Members and leases may share a table.
         let guard = if legacy { &[][..] } else { &["no leaseCounter"] };
-        assert_javas(&watched, &["sup", "slu"], &[], guard);
+        assert_javas(&watched, &[], &[], guard);
         let lock = |version: &str| LeaderLock::new(worker("a"), version.into(), Duration::from_secs(120));
         store.change_lock(&LockChange::Create(lock("1"))).await.unwrap();
         assert_javas(&watched, &[], &[], &[]);
