@@ -5,26 +5,28 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::ecs::Ecs;
 use shardflow_core::Utilisation;
 use shardflow_engine::Moment;
 
 /// Samples the processor's utilisation each time that the worker reports.
 ///
-/// In a container it is what the container uses of what it may use, by control groups of either version; that holds for
-/// ECS, Fargate and EKS. Elsewhere it is the whole host's.
+/// In a container it is what the container uses of what it may use: on ECS and Fargate by the task's metadata endpoint, as
+/// the KCL has it, elsewhere, as on EKS, by control groups of either version. Without a container it is the whole host's.
 #[derive(Debug)]
 pub(crate) struct Host {
     clock: Clock,
+    ecs: Option<Ecs>,
     before: Option<(Moment, Used)>,
     samples: Vec<f64>,
 }
 
 /// Processor time that was used, and how much of it there is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Used {
-    time: Duration,
+pub(crate) struct Used {
+    pub(crate) time: Duration,
     /// Processors that may be used at once.
-    processors: f64,
+    pub(crate) processors: f64,
 }
 
 impl Host {
@@ -32,13 +34,19 @@ impl Host {
     const KEPT: usize = 10;
 
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, before: None, samples: Vec::new() }
+        Self { clock, ecs: Ecs::of_this_container(), before: None, samples: Vec::new() }
     }
 
     /// The KCL's metric `C`, in per cent: averages of the times between reports. Nothing before the second call.
-    pub(crate) fn sample(&mut self) -> Option<Utilisation> {
+    ///
+    /// Takes a second at most, and may be dropped: then there is no sample of that time.
+    pub(crate) async fn sample(&mut self) -> Option<Utilisation> {
         let now = self.clock.now();
-        let used = read(Path::new("/"));
+        let used = match &self.ecs {
+            // No other source in its place: what two of them say cannot be compared.
+            Some(ecs) => ecs.used().await,
+            None => read(Path::new("/")),
+        };
         if let (Some((then, before)), Some(used)) = (self.before, used) {
             self.samples.push(percentage(before, used, now.since(then)));
             let excess = self.samples.len().saturating_sub(Self::KEPT);
@@ -185,6 +193,17 @@ mod tests {
         let root = Root::with("host", &files[..1]);
         assert_eq!(read(&root.0), Some(Used { time: Duration::from_millis(1_560), processors: 4.0 }));
         assert_eq!(read(Path::new("/nonexistent")), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_without_an_answer_has_no_sample() {
+        let clock = Clock::start();
+        let ecs = Some(Ecs::new("http://127.0.0.1:1".into()));
+        let mut host = Host { clock, ecs, before: None, samples: vec![7.0] };
+        for _ in 0..2 {
+            let told = host.sample().await.unwrap();
+            assert_eq!((told.samples, host.before), (vec![7.0], None));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use shardflow_engine::lease::{
 };
 use shardflow_engine::{Failure, Moment, RequestId};
 use shardflow_sdk::seed;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument as _;
@@ -172,7 +172,7 @@ struct Loop {
 }
 
 impl Loop {
-    fn new(keeper: LeaseKeeper, start_by: Instant) -> Self {
+    fn new(mut keeper: LeaseKeeper, start_by: Instant) -> Self {
         let now = keeper.clock.now();
         let (worker, settings) = (keeper.worker.clone(), keeper.settings.clone());
         let coordinator = match keeper.streams {
@@ -184,6 +184,7 @@ impl Loop {
             store: Arc::clone(&keeper.store),
             clients: keeper.clients.clone(),
             clock: keeper.clock,
+            host: keeper.host.take().map(Mutex::new),
             // What is still not answered then is given up; writes have been repeated beside it long before.
             timeout: keeper.settings.failover / 4,
         };
@@ -334,10 +335,7 @@ impl Loop {
 
     fn drain(&mut self) {
         let now = self.now();
-        while let Some((id, mut request)) = self.coordinator.poll_request() {
-            if let (Request::Report(member), Some(host)) = (&mut request, &mut self.keeper.host) {
-                member.metrics.extend(host.sample().map(|cpu| (String::from("C"), cpu)));
-            }
+        while let Some((id, request)) = self.coordinator.poll_request() {
             let span = self.keeper.watch.asked(now, id, &request);
             let context = Arc::clone(&self.context);
             let task =
@@ -411,7 +409,7 @@ impl Loop {
 }
 
 async fn carry_out(context: &Context, request: Request) -> Answer {
-    let Context { worker, store, clients, clock, timeout } = context;
+    let Context { worker, store, clients, clock, host, timeout } = context;
     let written =
         |result: Result<(), StoreError>| result.map_or_else(StoreError::into_answer, |()| Answer::Written);
     // Bounded by the client, page by page: a long list may take longer than one write.
@@ -424,6 +422,12 @@ async fn carry_out(context: &Context, request: Request) -> Answer {
             return clients.describe(&stream).await.map_or_else(Answer::Failed, Answer::Described);
         }
         _ => {}
+    }
+    let mut request = request;
+    // Bounded by itself, and not a part of the call's time: without a sample the row is written all the same. There is
+    // one report at a time.
+    if let (Request::Report(member), Some(host)) = (&mut request, host) {
+        member.metrics.extend(host.lock().await.sample().await.map(|cpu| (String::from("C"), cpu)));
     }
     let work = async {
         match request {
@@ -461,5 +465,7 @@ struct Context {
     store: Arc<dyn LeaseStore>,
     clients: Clients,
     clock: Clock,
+    /// What this worker tells of its host, if anything.
+    host: Option<Mutex<Host>>,
     timeout: Duration,
 }

@@ -70,6 +70,7 @@ mod config;
 pub mod conformance;
 mod consumer;
 mod dynamodb;
+mod ecs;
 mod error;
 mod error_policy;
 mod fan_out;

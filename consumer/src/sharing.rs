@@ -89,7 +89,8 @@ pub enum WorkerMetrics {
     #[default]
     None,
     /// How much of the processor time that its container or host may use is used, every 30 s. For fleets of this library
-    /// alone that balance by utilisation, and whose handlers differ in what they need. From the files of control groups of
-    /// either version, else `/proc/stat`; where there is neither, nothing is reported.
+    /// alone that balance by utilisation, and whose handlers differ in what they need. On ECS and Fargate from the task's
+    /// metadata endpoint (`ECS_CONTAINER_METADATA_URI_V4`), asked for a second at most; elsewhere from the files of control
+    /// groups of either version, else `/proc/stat`; where there is none, nothing is reported.
     Cpu,
 }
