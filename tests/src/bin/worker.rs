@@ -1,7 +1,7 @@
 //! One worker in a process of its own, for tests that kill, freeze and stop it. Says on standard output what it is given.
 #![expect(clippy::print_stdout, reason = "this is what the command is for")]
 
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,9 @@ use shardflow_consumer::{
 };
 use shardflow_tests::clients::Place;
 use tokio::time::sleep;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 /// Runs one worker until it is killed, or asked to end by SIGTERM
 #[derive(Debug, Parser)]
@@ -47,6 +50,9 @@ struct Arguments {
     /// How much
     #[arg(long, default_value_t = 0)]
     hold_millis: u64,
+    /// Prints a line for each warning of the consumer
+    #[arg(long)]
+    warnings: bool,
 }
 
 /// Prints a line for everything that it is told: the label, a word, the shard, and more.
@@ -101,6 +107,42 @@ impl RecordProcessor for Printer {
     }
 }
 
+/// Prints the consumer's warnings: their fields, and the message among them.
+struct Warnings {
+    label: String,
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event()
+            && *metadata.level() <= Level::WARN
+            && metadata.target().starts_with("shardflow_consumer")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields(String::new());
+        event.record(&mut fields);
+        println!("{} warned - {}", self.label, fields.0);
+    }
+
+    fn new_span(&self, _span: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+    fn enter(&self, _span: &Id) {}
+    fn exit(&self, _span: &Id) {}
+}
+
+struct Fields(String);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0 += &format!("{}={value:?} ", field.name());
+    }
+}
+
 fn data(record: &UserRecord) -> String {
     String::from_utf8_lossy(&record.data).into_owned()
 }
@@ -108,6 +150,10 @@ fn data(record: &UserRecord) -> String {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arc::new(Arguments::parse());
+    if arguments.warnings {
+        let warnings = Warnings { label: arguments.label.clone() };
+        tracing::subscriber::set_global_default(warnings).expect("it is the first");
+    }
     match run(&arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -64,10 +64,22 @@ impl Fleet {
 
     /// Starts a worker with more arguments.
     pub(crate) fn start_as(&mut self, label: &'static str, name: &str, arguments: &[&str]) {
+        self.start_with(label, name, arguments, &[]);
+    }
+
+    /// Starts a worker with more arguments, and an environment of its own.
+    pub(crate) fn start_with(
+        &mut self,
+        label: &'static str,
+        name: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) {
         let worker = Command::new(env!("CARGO_BIN_EXE_worker"))
             .args(["--endpoint", self.server.endpoint(), "--stream", "orders", "--table", "billing"])
             .args(["--name", name, "--label", label])
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdout(self.pipe.try_clone().unwrap())
             .kill_on_drop(true)
             .spawn();

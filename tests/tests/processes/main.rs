@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what is not as expected fails the test")]
 
 mod account;
+#[cfg(target_os = "linux")]
+mod clock;
 mod fleet;
 
 mod freeze;

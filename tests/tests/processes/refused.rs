@@ -20,8 +20,6 @@ async fn of_two_workers_with_one_name_the_later_ends_and_the_first_goes_on() {
     fleet.shared(&["first"]).await;
     fleet.feed = 2;
     fleet.account().shares_a_name = true;
-    // Which of the two came later is told by seconds.
-    sleep(Duration::from_millis(1_100)).await;
     fleet.start_as("later", "a", &[]);
     let status = fleet.ended("later").await;
     assert!(!status.success());
