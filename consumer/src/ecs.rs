@@ -92,6 +92,7 @@ mod tests {
     use serde_json::json;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
 
     fn stats(nanos: u64) -> Value {
         json!({
@@ -109,11 +110,12 @@ mod tests {
         })
     }
 
-    /// An endpoint that answers with what the path has, and else not at all.
-    async fn endpoint(answers: impl Fn(&str) -> Option<String> + Send + 'static) -> Ecs {
+    /// An endpoint that answers with what the path has, and else not at all; it ends with its handle.
+    async fn endpoint(answers: impl Fn(&str) -> Option<String> + Send + 'static) -> (Ecs, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}/v4/a1", listener.local_addr().unwrap());
-        tokio::spawn(async move {
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
             let mut unanswered = Vec::new();
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
@@ -128,7 +130,7 @@ mod tests {
                 }
             }
         });
-        Ecs::new(uri)
+        (Ecs::new(uri), serving)
     }
 
     fn ok(body: &Value) -> String {
@@ -138,13 +140,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_container_is_measured_by_its_share_of_the_task() {
-        let ecs = endpoint(|path| match path {
+        let (ecs, _serving) = endpoint(|path| match path {
             "/stats" => Some(ok(&stats(2_500_000_000))),
             "/task" => Some(ok(&task())),
             other => panic!("{other}"),
-        });
+        })
+        .await;
         let used = Used { time: Duration::from_millis(2_500), processors: 0.375 };
-        assert_eq!(ecs.await.used().await, Some(used));
+        assert_eq!(ecs.used().await, Some(used));
     }
 
     #[test]
@@ -161,14 +164,16 @@ mod tests {
 
     #[tokio::test]
     async fn an_endpoint_that_fails_says_nothing() {
-        let failed = endpoint(|_| Some("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n".into())).await;
+        let (failed, _serving) =
+            endpoint(|_| Some("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n".into())).await;
         assert_eq!(failed.used().await, None);
-        let endless = endpoint(|path| {
+        let (endless, _serving) = endpoint(|path| {
             let mut said = if path == "/task" { task() } else { stats(1) };
             said["padding"] = json!("x".repeat(Ecs::MOST));
             Some(ok(&said))
-        });
-        assert_eq!(endless.await.used().await, None);
+        })
+        .await;
+        assert_eq!(endless.used().await, None);
         for nowhere in ["http://127.0.0.1:1", "what?", ""] {
             assert_eq!(Ecs::new(nowhere.into()).used().await, None, "{nowhere}");
         }
@@ -176,7 +181,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_endpoint_that_does_not_answer_is_not_waited_for() {
-        let ecs = endpoint(|path| (path == "/task").then(|| ok(&task()))).await;
+        let (ecs, _serving) = endpoint(|path| (path == "/task").then(|| ok(&task()))).await;
         let before = tokio::time::Instant::now();
         assert_eq!(ecs.used().await, None);
         assert_eq!(before.elapsed().as_secs(), Ecs::WITHIN.as_secs());
