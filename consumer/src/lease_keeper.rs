@@ -408,7 +408,7 @@ impl Loop {
     }
 }
 
-async fn carry_out(context: &Context, request: Request) -> Answer {
+async fn carry_out(context: &Context, mut request: Request) -> Answer {
     let Context { worker, store, clients, clock, host, timeout } = context;
     let written =
         |result: Result<(), StoreError>| result.map_or_else(StoreError::into_answer, |()| Answer::Written);
@@ -423,7 +423,6 @@ async fn carry_out(context: &Context, request: Request) -> Answer {
         }
         _ => {}
     }
-    let mut request = request;
     // Bounded by itself, and not a part of the call's time: without a sample the row is written all the same. There is
     // one report at a time.
     if let (Request::Report(member), Some(host)) = (&mut request, host) {
