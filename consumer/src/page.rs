@@ -1,8 +1,10 @@
-//! The answer of GetRecords, read in one pass.
+//! The answer of GetRecords, read while it comes in.
 //!
-//! The SDK copies all that it reads of an answer, byte by byte where it can have escapes, and copies it again when it makes its
-//! types of it; records are megabytes. Here the body is taken away before the SDK reads it, and data is decoded from where
-//! it lies. All else, from endpoint to the service's errors, is the SDK's.
+//! The SDK collects an answer, copies all that it reads of it, byte by byte where it can have escapes, and copies it again when
+//! it makes its types of it; records are megabytes. Here the body is taken away before the SDK reads it, and data is decoded
+//! from where the connection has left it. All else, from endpoint to the service's errors, is the SDK's.
+
+mod cut;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,33 +25,22 @@ use shardflow_engine::Failure;
 use shardflow_engine::consume::Page;
 use shardflow_sdk::unreadable;
 
+use self::cut::Cutter;
+
 /// Takes the body of an answer that is no error, and leaves the SDK one without records.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Body(Arc<Mutex<Option<Taken>>>);
 
 #[derive(Debug)]
-struct Taken {
-    body: SdkBody,
-    length: usize,
-}
+struct Taken(SdkBody);
 
 impl Body {
     const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
-    /// More than an answer of 10 MiB of data takes as text; room for more is made when there is more.
-    const USUAL: usize = 16 << 20;
 
     /// The answer in it; nothing if it was left to the SDK.
     pub(crate) async fn read(&self) -> Option<Result<Page, Failure>> {
-        let Taken { body, length } = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let mut text = Vec::with_capacity(length.min(Self::USUAL));
-        let mut chunks = ByteStream::new(body);
-        while let Some(chunk) = chunks.next().await {
-            match chunk {
-                Ok(chunk) => text.extend_from_slice(&chunk),
-                Err(error) => return Some(Err(Failure::unknown("Unreadable", error.to_string()))),
-            }
-        }
-        Some(page(&text))
+        let Taken(body) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(read(ByteStream::new(body)).await)
     }
 }
 
@@ -68,19 +59,48 @@ impl Intercept for Body {
         let response = context.response_mut();
         let is_json = response.headers().get("content-type") == Some(Self::CONTENT_TYPE);
         if response.status().is_success() && is_json {
-            let length = response.headers().get("content-length").and_then(|length| length.parse().ok());
             let body = std::mem::replace(response.body_mut(), SdkBody::from(r#"{"Records":[]}"#));
-            let taken = Taken { body, length: length.unwrap_or_default() };
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Taken(body));
         }
         Ok(())
     }
 }
 
-fn page(text: &[u8]) -> Result<Page, Failure> {
-    let answer: Answer<'_> =
-        serde_json::from_slice(text).map_err(|error| Failure::unknown("Unreadable", error.to_string()))?;
-    answer.page().map_err(|error| unreadable(&error))
+async fn read(mut chunks: ByteStream) -> Result<Page, Failure> {
+    let mut page = Reader::default();
+    while let Some(chunk) = chunks.next().await {
+        page.take(&chunk.map_err(|error| Failure::unknown("Unreadable", error.to_string()))?)?;
+    }
+    page.finish()
+}
+
+/// An answer of which a part has come.
+#[derive(Default)]
+struct Reader {
+    cutter: Cutter,
+    records: Vec<KinesisRecord>,
+}
+
+impl Reader {
+    fn take(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+        let Self { cutter, records } = self;
+        cutter.take(chunk, |text| {
+            let record: RecordShape<'_> = parsed(text)?;
+            records.push(record.record().map_err(|error| unreadable(&error))?);
+            Ok(())
+        })
+    }
+
+    /// All has come.
+    fn finish(self) -> Result<Page, Failure> {
+        let rest = self.cutter.rest();
+        let answer: Answer<'_> = parsed(&rest)?;
+        answer.page(self.records).map_err(|error| unreadable(&error))
+    }
+}
+
+fn parsed<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Failure> {
+    serde_json::from_slice(text).map_err(|error| Failure::unknown("Unreadable", error.to_string()))
 }
 
 // Everything can be absent or null, as to the SDK.
@@ -88,8 +108,9 @@ fn page(text: &[u8]) -> Result<Page, Failure> {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer<'a> {
-    #[serde(borrow, default)]
-    records: Option<Vec<RecordShape<'a>>>,
+    /// Where each record was that has been cut out.
+    #[serde(default)]
+    records: Option<Vec<()>>,
     #[serde(borrow, default)]
     next_shard_iterator: Text<'a>,
     #[serde(default)]
@@ -106,7 +127,7 @@ struct RecordShape<'a> {
     #[serde(default)]
     approximate_arrival_timestamp: Option<f64>,
     #[serde(borrow, default)]
-    data: Text<'a>,
+    data: Option<Raw<'a>>,
     #[serde(borrow, default)]
     partition_key: Text<'a>,
 }
@@ -163,14 +184,44 @@ impl<'de> Visitor<'de> for TextReader {
     }
 }
 
+/// Text of which nobody asks whether it is UTF-8, where it lies, unless it has escapes.
+struct Raw<'a>(Cow<'a, [u8]>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(RawReader).map(Self)
+    }
+}
+
+struct RawReader;
+
+impl<'de> Visitor<'de> for RawReader {
+    type Value = Cow<'de, [u8]>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text or null")
+    }
+
+    fn visit_borrowed_bytes<E>(self, text: &'de [u8]) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_bytes<E>(self, text: &[u8]) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
 impl Answer<'_> {
-    fn page(self) -> Result<Page, Invalid> {
+    fn page(self, records: Vec<KinesisRecord>) -> Result<Page, Invalid> {
         let behind =
             self.millis_behind_latest.and_then(|millis| u64::try_from(millis).ok()).unwrap_or_default();
-        let records = self.records.unwrap_or_default().into_iter().map(RecordShape::record);
+        let places = self.records.unwrap_or_default().len();
+        if places != records.len() {
+            return Err(Invalid::new("the records of an answer", places, "objects, all of them"));
+        }
         let children = self.child_shards.unwrap_or_default().into_iter().map(ChildShape::child);
         Ok(Page {
-            records: records.collect::<Result<_, _>>()?,
+            records,
             next: Some(self.next_shard_iterator.0.into_owned()).filter(|next| !next.is_empty()),
             behind: Duration::from_millis(behind),
             children: children.collect::<Result<_, _>>()?,
@@ -180,7 +231,7 @@ impl Answer<'_> {
 
 impl RecordShape<'_> {
     fn record(self) -> Result<KinesisRecord, Invalid> {
-        let data = STANDARD.decode_to_vec(self.data.0.as_bytes());
+        let data = STANDARD.decode_to_vec(self.data.as_ref().map_or(&[][..], |data| &data.0));
         let data =
             data.map_err(|_| Invalid::new("data of a record", self.sequence_number.0.as_ref(), "is base64"))?;
         // Where the service distributes records by itself there need be no key.
@@ -219,6 +270,12 @@ mod tests {
 
     const RECORD: &str = r#"{"SequenceNumber":"49","ApproximateArrivalTimestamp":1700000000.123,"Data":"aGVsbG8=","PartitionKey":"k"}"#;
 
+    fn page(text: &[u8]) -> Result<Page, Failure> {
+        let mut reader = Reader::default();
+        reader.take(text)?;
+        reader.finish()
+    }
+
     fn read(text: &str) -> Page {
         page(text.as_bytes()).unwrap()
     }
@@ -256,12 +313,33 @@ mod tests {
     }
 
     #[test]
+    fn it_does_not_matter_where_an_answer_is_cut_on_its_way() {
+        let text = format!(
+            r#" {{ "New" : [{{"Records":[1]}}], "Records" : [ {RECORD} , {{"Data":"a\/8=","PartitionKey":"}}\"]\\","SequenceNumber":"50"}}],"NextShardIterator":"\"Records\":["}} "#
+        );
+        let whole = read(&text);
+        assert_eq!((whole.records.len(), whole.next.as_deref()), (2, Some("\"Records\":[")));
+        assert_eq!(whole.records[1].partition_key.as_ref().unwrap().as_str(), "}\"]\\");
+        assert_eq!(whole.records[1].data[..], [0x6b, 0xff]);
+        for length in 1..text.len() {
+            let mut reader = Reader::default();
+            text.as_bytes().chunks(length).for_each(|chunk| reader.take(chunk).unwrap());
+            let page = reader.finish().unwrap();
+            assert_eq!((page.records, page.next), (whole.records.clone(), whole.next.clone()), "{length}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_read_says_so() {
         for text in [
             "",
             "{",
             r#"{"Records":[{"SequenceNumber":"x","Data":""}]}"#,
             r#"{"Records":[{"SequenceNumber":"1","Data":"?"}]}"#,
+            r#"{"Records":[{"SequenceNumber":"1","Data":""}{"SequenceNumber":"2","Data":""}]}"#,
+            r#"{"Records":[{"SequenceNumber":"1","Data":""}"#,
+            r#"{"Records":[null]}"#,
+            r#"{"Records":[{"SequenceNumber":"1","Data":""},7]}"#,
         ] {
             assert_eq!(page(text.as_bytes()).unwrap_err().code, "Unreadable", "{text}");
         }

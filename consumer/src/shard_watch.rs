@@ -102,9 +102,8 @@ impl ShardMetrics {
             Doing::Process(batch) => {
                 self.processed(answered, took);
                 if answered {
-                    let bytes = batch.records.iter().map(|record| record.data.len()).sum();
                     let strays = batch.records.iter().filter(|record| record.out_of_range).count();
-                    self.done(batch.records.len(), bytes, strays);
+                    self.done(batch.records.len(), batch.records.data_bytes(), strays);
                 }
             }
             Doing::ListShards

@@ -34,6 +34,17 @@ impl Text {
         Some(Self::Short { len: u8::try_from(text.len()).ok()?, bytes })
     }
 
+    /// The first bytes of what was read. Where there are enough, all that fit are copied, whatever they are: a number of
+    /// bytes that the compiler knows takes two instructions.
+    fn start_of(bytes: &[u8], len: usize) -> Option<Self> {
+        match bytes.first_chunk() {
+            Some(bytes) if len <= Self::SHORT => {
+                Some(Self::Short { len: u8::try_from(len).ok()?, bytes: *bytes })
+            }
+            _ => Self::short(&bytes[..len]),
+        }
+    }
+
     fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Short { len, bytes } => &bytes[..usize::from(*len)],
@@ -72,8 +83,9 @@ impl PartitionKey {
     /// [`Self::as_written`], of a part of what was read. Nothing is shared, and so nothing counted, for a key that is short.
     pub(crate) fn within(bytes: &Bytes, range: Range<usize>) -> Self {
         let text = &bytes[range.clone()];
-        match Text::short(text) {
-            Some(short) if std::str::from_utf8(text).is_ok() => Self(short),
+        match Text::start_of(&bytes[range.start..], text.len()) {
+            // Most keys are ASCII, which is asked a word at a time.
+            Some(short) if text.is_ascii() || std::str::from_utf8(text).is_ok() => Self(short),
             _ => Self::as_written(bytes.slice(range)),
         }
     }

@@ -100,6 +100,11 @@ impl Message {
         }
     }
 
+    /// How many records the aggregate has that was read last.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
     /// The records of the aggregate that was read last.
     fn sub_records(&self, data: &Bytes) -> impl Iterator<Item = SubRecord> {
         self.records.iter().map(|raw| SubRecord {

@@ -19,16 +19,26 @@ pub fn deaggregate_all(
     let messages = records.iter().zip(&mut digests);
     digest_all(messages.filter_map(|(record, digest)| Some((&record.data[covered(&record.data)?], digest))));
     let mut message = Message::default();
+    let mut left: usize = records.iter().map(|record| record.data.len()).sum();
     let mut all = Vec::with_capacity(records.len());
     for (record, digest) in records.into_iter().zip(digests) {
+        let bytes = record.data.len();
         match message.read(&record.data, digest) {
-            Ok(()) => all.extend(message.user_records(&record)),
+            Ok(()) => {
+                if all.len() + message.len() > all.capacity() {
+                    // As many as there are if the others are as full as this one. Made bit by bit, room costs a copy each time.
+                    let alike = message.len().saturating_mul(left / bytes);
+                    all.reserve(alike.min(AT_ONCE).max(message.len()));
+                }
+                all.extend(message.user_records(&record));
+            }
             Err(why) => {
                 let record = UserRecord::alone(record);
                 alone(why, &record);
                 all.push(record);
             }
         }
+        left -= bytes;
     }
     all
 }
@@ -53,6 +63,8 @@ pub fn mark_out_of_range(records: &mut [UserRecord], range: HashKeyRange) {
     }
 }
 
+/// Room for more records than that is not made because of one aggregate, which can be of many that are tiny.
+const AT_ONCE: usize = 100_000;
 /// So many digests stay in the innermost cache, and fill the widest lanes many times.
 const TOGETHER: usize = 512;
 

@@ -40,9 +40,9 @@ pub(super) enum Value {
 
 /// Reads the fields of a message, in whatever order they come.
 pub(super) struct Fields<'a> {
+    /// Up to the end of the message.
     buffer: &'a [u8],
     at: usize,
-    end: usize,
 }
 
 /// The bytes are not a protobuf message.
@@ -51,13 +51,13 @@ pub(super) struct Broken;
 
 impl<'a> Fields<'a> {
     pub(super) fn new(buffer: &'a [u8], range: Range<usize>) -> Self {
-        debug_assert!(range.end <= buffer.len());
-        Self { buffer, at: range.start, end: range.end }
+        Self { buffer: &buffer[..range.end], at: range.start }
     }
 
     /// The next field and its number; `None` at the end of the message.
+    #[inline]
     pub(super) fn next(&mut self) -> Result<Option<(u32, Value)>, Broken> {
-        if self.at == self.end {
+        if self.at == self.buffer.len() {
             return Ok(None);
         }
         let (number, wire_type) = self.tag()?;
@@ -81,6 +81,7 @@ impl<'a> Fields<'a> {
         Ok(Some((number, value)))
     }
 
+    #[inline]
     fn tag(&mut self) -> Result<(u32, u8), Broken> {
         let tag = u32::try_from(self.varint()?).map_err(|_| Broken)?;
         let (number, wire_type) = (tag >> 3, tag.to_le_bytes()[0] & 7);
@@ -88,10 +89,26 @@ impl<'a> Fields<'a> {
     }
 
     /// A varint of at most ten bytes, in its shortest form or padded. Bits above the 64th are dropped, as protobuf does.
+    #[inline]
     fn varint(&mut self) -> Result<u64, Broken> {
+        // Tags have one byte, and lengths and indices of an aggregate one or two.
+        match self.buffer.get(self.at..) {
+            Some([byte @ ..0x80, ..]) => {
+                self.at += 1;
+                Ok(u64::from(*byte))
+            }
+            Some([low, high @ ..0x80, ..]) => {
+                self.at += 2;
+                Ok(u64::from(*low & 0x7f) | u64::from(*high) << 7)
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Broken> {
         let mut value = 0;
         for shift in (0..70).step_by(7) {
-            let byte = *self.buffer[..self.end].get(self.at).ok_or(Broken)?;
+            let byte = *self.buffer.get(self.at).ok_or(Broken)?;
             self.at += 1;
             value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
@@ -101,8 +118,9 @@ impl<'a> Fields<'a> {
         Err(Broken)
     }
 
+    #[inline]
     fn skip(&mut self, len: usize) -> Result<(), Broken> {
-        if len > self.end - self.at {
+        if len > self.buffer.len() - self.at {
             return Err(Broken);
         }
         self.at += len;

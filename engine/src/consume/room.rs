@@ -1,6 +1,6 @@
 //! How much memory one shard needs: for what it has read, and for what it is about to read.
 
-use shardflow_core::{PartitionKey, UserRecord, limits};
+use shardflow_core::limits;
 
 use super::Retrieval;
 use super::shard_life::{Batch, Request, ShardLife};
@@ -111,10 +111,6 @@ impl ShardLife {
 impl Batch {
     /// The memory that its records take.
     pub(super) fn bytes(&self) -> usize {
-        let bytes = |record: &UserRecord| {
-            let key = record.partition_key.as_ref().map_or(0, |key: &PartitionKey| key.as_bytes().len());
-            size_of::<UserRecord>() + record.data.len() + key
-        };
-        self.records.iter().map(bytes).sum()
+        self.records.held_bytes()
     }
 }

@@ -1,17 +1,16 @@
 //! The machine itself: what it is told, what it asks for, and how far it is.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use shardflow_core::{Checkpoint, LeaseRow, Shard, UserRecord};
+use shardflow_core::{Checkpoint, LeaseRow, Shard};
 
 use super::fetch::Fetch;
 use super::room::Room;
 use super::trouble::Trouble;
 use super::work::{Task, Work};
-use super::{ReadAnswer, ReadEvent, ReadRequest, Settings, Start};
+use super::{ReadAnswer, ReadEvent, ReadRequest, Records, Settings, Start};
 use crate::backoff::Backoff;
 use crate::request::RequestIds;
 use crate::{Failure, Moment, RequestId};
@@ -211,7 +210,7 @@ pub enum Stop {
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The records; at least one.
-    pub records: Arc<[UserRecord]>,
+    pub records: Records,
     /// How far behind the newest record of the shard the last of them is.
     pub behind: Duration,
 }
@@ -227,7 +226,7 @@ impl Batch {
     /// Leaves the first `at` records in it, and gives the others.
     pub(super) fn split_off(&mut self, at: usize) -> Self {
         let (mine, others) = self.records.split_at(at);
-        let (mine, others) = (mine.into(), others.into());
+        let (mine, others) = (mine.to_vec().into(), others.to_vec().into());
         self.records = mine;
         Self { records: others, behind: self.behind }
     }
