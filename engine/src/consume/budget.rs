@@ -1,6 +1,6 @@
 //! Memory for what is read and not yet processed: one number, shared by the shards of a worker.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use shardflow_core::LeaseKey;
 
@@ -15,8 +15,14 @@ pub struct Budget {
     total: usize,
     used: usize,
     shards: BTreeMap<LeaseKey, Held>,
-    /// Those that wait, in the order in which they asked, with how much for.
-    waiting: VecDeque<(LeaseKey, usize)>,
+    /// Those that wait, with how much for, and since which turn.
+    waiting: BTreeMap<LeaseKey, (usize, u64)>,
+    turns: u64,
+    // Of ten thousand shards most can be waiting, and each step of any shard asks who may go on.
+    /// Those of them that have nothing, in the order in which they asked.
+    empty: BTreeMap<u64, LeaseKey>,
+    /// The others, in the order of how much they would have then.
+    fuller: BTreeSet<(usize, u64, LeaseKey)>,
 }
 
 /// What one shard has.
@@ -37,7 +43,15 @@ impl Budget {
     /// Room for so many bytes.
     #[must_use]
     pub fn new(total: usize) -> Self {
-        Self { total, used: 0, shards: BTreeMap::new(), waiting: VecDeque::new() }
+        Self {
+            total,
+            used: 0,
+            shards: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            turns: 0,
+            empty: BTreeMap::new(),
+            fuller: BTreeSet::new(),
+        }
     }
 
     /// A shard begins.
@@ -47,46 +61,81 @@ impl Budget {
 
     /// A shard is given up, with all that it had.
     pub fn leave(&mut self, shard: &LeaseKey) {
-        self.waiting.retain(|(waiting, _)| waiting != shard);
+        self.unqueue(shard);
+        self.waiting.remove(shard);
         self.used -= self.shards.remove(shard).unwrap_or_default().all();
     }
 
     /// A shard has so many bytes now: records, and what it was granted for a read that is under way. One that still waits
     /// for an answer keeps what it may have been granted meanwhile.
     pub fn hold(&mut self, shard: &LeaseKey, bytes: usize, waits: bool) {
-        if let Some(held) = self.shards.get_mut(shard) {
-            let granted = if waits { held.granted } else { 0 };
-            self.used = self.used - held.all() + bytes + granted;
-            *held = Held { bytes, granted };
-        }
+        let Some(before) = self.shards.get(shard).copied() else { return };
+        let granted = if waits { before.granted } else { 0 };
+        let held = Held { bytes, granted };
+        self.change(shard, before, held);
     }
 
     /// A shard wants to read that much. [`Budget::poll_grant`] names it when it may. It can ask for one thing at a time.
     pub fn ask(&mut self, shard: LeaseKey, bytes: usize) {
-        match self.waiting.iter_mut().find(|(waiting, _)| *waiting == shard) {
-            Some((_, asked)) => *asked = bytes,
-            None => self.waiting.push_back((shard, bytes)),
+        self.unqueue(&shard);
+        match self.waiting.get_mut(&shard) {
+            Some((asked, _)) => *asked = bytes,
+            None => {
+                self.turns += 1;
+                self.waiting.insert(shard.clone(), (bytes, self.turns));
+            }
         }
+        self.queue(&shard);
     }
 
     /// The next shard that may read what it asked for, which it has from now on.
     pub fn poll_grant(&mut self) -> Option<LeaseKey> {
         let share = self.total / self.shards.len().max(1);
-        let mut first = true;
-        let next = self.waiting.iter().position(|(shard, bytes)| {
-            let held = self.shards.get(shard).copied().unwrap_or_default().all();
-            let fits = self.used == 0 || self.used + bytes <= self.total;
-            // Nobody who has nothing is overtaken by another such: a large request would wait for ever.
-            let may = if held == 0 { first && fits } else { fits && held + bytes <= share };
-            first &= held > 0;
-            may
-        })?;
-        let (shard, bytes) = self.waiting.remove(next)?;
-        if let Some(held) = self.shards.get_mut(&shard) {
-            held.granted += bytes;
-            self.used += bytes;
+        let fits = |shard: &LeaseKey| {
+            let (bytes, _) = self.waiting[shard];
+            self.used == 0 || self.used + bytes <= self.total
+        };
+        // Nobody who has nothing is overtaken by another such: a large request would wait for ever.
+        let empty = self.empty.first_key_value().filter(|(_, shard)| fits(shard));
+        let within = self.fuller.iter().take_while(|(then, ..)| *then <= share);
+        let fuller = within.filter(|(.., shard)| fits(shard)).map(|(_, turn, shard)| (turn, shard));
+        let (_, shard) = empty.into_iter().chain(fuller).min()?;
+        let shard = shard.clone();
+        self.unqueue(&shard);
+        let (bytes, _) = self.waiting.remove(&shard)?;
+        if let Some(before) = self.shards.get(&shard).copied() {
+            self.change(&shard, before, Held { granted: before.granted + bytes, ..before });
         }
         Some(shard)
+    }
+
+    fn change(&mut self, shard: &LeaseKey, before: Held, held: Held) {
+        if before.all() != held.all() {
+            self.unqueue(shard);
+        }
+        self.used = self.used - before.all() + held.all();
+        self.shards.insert(shard.clone(), held);
+        if before.all() != held.all() {
+            self.queue(shard);
+        }
+    }
+
+    /// Enters a shard that waits among those that do so.
+    fn queue(&mut self, shard: &LeaseKey) {
+        let Some((bytes, turn)) = self.waiting.get(shard).copied() else { return };
+        match self.shards.get(shard).copied().unwrap_or_default().all() {
+            0 => drop(self.empty.insert(turn, shard.clone())),
+            held => drop(self.fuller.insert((held + bytes, turn, shard.clone()))),
+        }
+    }
+
+    /// Takes it out again. What it has and asks for is what it was when it was entered.
+    fn unqueue(&mut self, shard: &LeaseKey) {
+        let Some((bytes, turn)) = self.waiting.get(shard).copied() else { return };
+        if self.empty.remove(&turn).is_none() {
+            let held = self.shards.get(shard).copied().unwrap_or_default().all();
+            self.fuller.remove(&(held + bytes, turn, shard.clone()));
+        }
     }
 
     /// How much is held by all of them.
@@ -98,8 +147,10 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
     use shardflow_core::ShardId;
+
+    use super::*;
 
     fn shard(number: u64) -> LeaseKey {
         LeaseKey::from(&ShardId::numbered(number))
@@ -163,5 +214,49 @@ mod tests {
         budget.leave(&shard(0));
         budget.leave(&shard(1));
         assert_eq!((granted(&mut budget), budget.used()), (vec![], 0));
+    }
+
+    /// Who may go on, found by looking at all that wait.
+    fn expected(budget: &Budget, queue: &[(u64, usize)]) -> Option<LeaseKey> {
+        let share = budget.total / budget.shards.len().max(1);
+        let mut first = true;
+        let next = queue.iter().find(|(number, bytes)| {
+            let held = budget.shards[&shard(*number)].all();
+            let fits = budget.used == 0 || budget.used + bytes <= budget.total;
+            let may = if held == 0 { first && fits } else { fits && held + bytes <= share };
+            first &= held > 0;
+            may
+        });
+        next.map(|(number, _)| shard(*number))
+    }
+
+    proptest! {
+        #[test]
+        fn who_may_go_on_is_whom_a_look_at_all_of_them_would_find(
+            steps in proptest::collection::vec((0..4_u8, 0..5_u64, 0..60_usize), 0..60)
+        ) {
+            let mut budget = with_shards(100, 5);
+            let mut queue: Vec<(u64, usize)> = Vec::new();
+            for (step, number, bytes) in steps {
+                match step {
+                    0 => {
+                        budget.ask(shard(number), bytes);
+                        match queue.iter_mut().find(|(waiting, _)| *waiting == number) {
+                            Some((_, asked)) => *asked = bytes,
+                            None => queue.push((number, bytes)),
+                        }
+                    }
+                    1 => budget.hold(&shard(number), bytes, false),
+                    2 => budget.hold(&shard(number), bytes, true),
+                    _ => {
+                        let expected = expected(&budget, &queue);
+                        let granted = budget.poll_grant();
+                        prop_assert_eq!(&granted, &expected);
+                        queue.retain(|(number, _)| granted.as_ref() != Some(&shard(*number)));
+                    }
+                }
+                prop_assert_eq!(budget.used(), budget.shards.values().map(|held| held.all()).sum::<usize>());
+            }
+        }
     }
 }
