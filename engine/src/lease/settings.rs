@@ -101,12 +101,12 @@ impl Settings {
     /// The KCL renews every third of a failover time, and pays for each renewal. Here the first try comes late, and two
     /// more fit in before the lease ends. Where answers take long, it comes earlier by that.
     pub(super) fn renew_after(&self, slowest: Duration) -> Duration {
-        self.failover.mul_f64(0.78).saturating_sub(slowest * 2).max(self.failover / 3)
+        self.failover.mul_f64(0.79).saturating_sub(slowest * 2).max(self.failover / 3)
     }
 
     /// Time after which a write that is not answered yet is tried again beside it.
     pub(super) fn hedge_after(&self) -> Duration {
-        self.failover.mul_f64(0.07)
+        self.failover.mul_f64(0.06)
     }
 
     /// Time between two measurements of what a shard brings, if checkpoints are made more often than that: as long as the

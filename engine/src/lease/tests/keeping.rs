@@ -39,7 +39,7 @@ fn a_write_whose_answer_was_lost_is_known_again_and_proves_nothing_new() {
     // This renewal lands, its answer does not come.
     let (id, key, change) = fleet.next_write("a");
     drop(fleet.carry_out(Request::Write { key, change }));
-    fleet.now = fleet.now.after(Duration::from_secs(2));
+    fleet.now = fleet.now.after(Duration::from_millis(1_500));
     fleet.answer("a", id, lost());
     // The next one is refused by our own.
     let (id, key, change) = fleet.next_write("a");
