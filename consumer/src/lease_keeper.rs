@@ -386,7 +386,7 @@ impl Loop {
                 | Event::Lost { .. } => self.untold.push_back(Told::Lease(event)),
             }
         }
-        self.keeper.watch.note(now, &self.coordinator);
+        self.keeper.watch.note(now, &mut self.coordinator);
         if !self.started && self.coordinator.has_started() {
             self.started = true;
             self.untold.push_back(Told::Started);

@@ -24,8 +24,6 @@ pub(crate) struct LeaseWatch {
     metrics: Option<LeaseMetrics>,
     asked: BTreeMap<RequestId, (Asked, Moment, Span)>,
     held: BTreeSet<LeaseKey>,
-    /// Whether something has happened that may have changed which leases there are. Nothing but renewals does not.
-    changed: bool,
     /// Whether a look was answered.
     looked: bool,
 }
@@ -57,15 +55,7 @@ enum Asked {
 impl LeaseWatch {
     pub(crate) fn new(board: Arc<Board>, worker: WorkerId) -> Self {
         let metrics = LeaseMetrics::start(&worker, board.only_stream().is_none());
-        Self {
-            board,
-            worker,
-            metrics,
-            asked: BTreeMap::new(),
-            held: BTreeSet::new(),
-            changed: true,
-            looked: false,
-        }
+        Self { board, worker, metrics, asked: BTreeMap::new(), held: BTreeSet::new(), looked: false }
     }
 
     /// The coordinator asks for something. Gives the span to do it in.
@@ -107,7 +97,6 @@ impl LeaseWatch {
     pub(crate) fn answered(&mut self, now: Moment, id: RequestId, answer: &Answer) {
         let Some((asked, since, span)) = self.asked.remove(&id) else { return };
         spans::end_of_leases(&span, answer, now.since(since));
-        self.changed |= !matches!(asked, Asked::Renew | Asked::Checkpoint | Asked::Report);
         self.looked |= asked == Asked::Look;
         let mut notes = self.board.leases();
         match answer {
@@ -135,19 +124,15 @@ impl LeaseWatch {
     }
 
     /// It tells something.
-    pub(crate) fn told(&mut self, now: Moment, event: &Event) {
+    pub(crate) fn told(&self, now: Moment, event: &Event) {
         self.board.streams().told(now, event);
         match event {
             Event::Acquired { row, tenure, .. } => {
-                self.changed = true;
                 self.count(LeaseMetrics::discovered);
                 let coming = Coming::new(row, *tenure, now);
                 self.board.leases().coming.insert(row.key.clone(), coming);
             }
-            Event::Lost { .. } => {
-                self.changed = true;
-                self.count(LeaseMetrics::lost);
-            }
+            Event::Lost { .. } => self.count(LeaseMetrics::lost),
             Event::StreamDeleted { .. } => self.count(LeaseMetrics::stream_deleted),
             Event::Leads(leads) => self.board.leases().leads = *leads,
             Event::Kept { .. }
@@ -171,8 +156,8 @@ impl LeaseWatch {
         }
     }
 
-    /// Notes which leases there are, if that may have changed.
-    pub(crate) fn note(&mut self, now: Moment, coordinator: &Coordinator) {
+    /// Notes which leases there are.
+    pub(crate) fn note(&mut self, now: Moment, coordinator: &mut Coordinator) {
         let looked = std::mem::take(&mut self.looked);
         if looked {
             let failing = self.board.streams().failing();
@@ -184,16 +169,25 @@ impl LeaseWatch {
                 metrics.streams(coordinator.active_streams(), coordinator.pending_streams());
             });
         }
-        if !std::mem::take(&mut self.changed) {
-            return;
+        while let Some(key) = coordinator.poll_moved() {
+            let tenure = coordinator.tenure(&key);
+            let mut notes = self.board.leases();
+            if notes.coming.get(&key).is_some_and(|coming| Some(coming.tenure) != tenure) {
+                notes.coming.remove(&key);
+            }
+            match coordinator.waits(&key) {
+                Some(row) => drop(notes.waiting.insert(key.clone(), Shard::of(row))),
+                None => drop(notes.waiting.remove(&key)),
+            }
+            if tenure.is_some() {
+                self.held.insert(key);
+            } else {
+                self.held.remove(&key);
+            }
+            notes.held = self.held.len();
+            drop(notes);
+            self.count(|metrics| metrics.held(self.held.len()));
         }
-        let held: BTreeMap<_, _> = coordinator.held().collect();
-        self.held = held.keys().map(|&key| key.clone()).collect();
-        let mut notes = self.board.leases();
-        notes.held = held.len();
-        self.count(|metrics| metrics.held(held.len()));
-        notes.coming.retain(|key, coming| held.get(key) == Some(&coming.tenure));
-        notes.waiting = coordinator.waiting().map(|row| (row.key.clone(), Shard::of(row))).collect();
     }
 }
 

@@ -12,9 +12,11 @@ use super::Settings;
 use super::admission::Admission;
 use super::held::{Held, Tenure};
 use super::messages::{Answer, CheckpointId, Event, NotWritten, Pending, Request};
+use super::pending::Unanswered;
 use super::report::Report;
 use super::sighting::Sightings;
 use super::streams::Streams;
+use super::timed::Timed;
 use super::write::Wrote;
 use crate::leader::{Lock, Members, Written};
 use crate::request::RequestIds;
@@ -26,9 +28,11 @@ pub struct Coordinator {
     pub(super) me: WorkerId,
     pub(super) settings: Settings,
     pub(super) rng: Rng,
-    pub(super) held: BTreeMap<LeaseKey, Held>,
+    pub(super) held: Timed<Held>,
+    /// Leases that have come, gone, or been told of, since the shell last asked.
+    pub(super) moved: BTreeSet<LeaseKey>,
     /// Leases that are given up, but not yet in the table.
-    pub(super) leaving: BTreeMap<LeaseKey, Leaving>,
+    pub(super) leaving: Timed<Leaving>,
     /// Ended shards whose children are being entered into the table.
     pub(super) families: BTreeMap<LeaseKey, Family>,
     pub(super) seen: Sightings,
@@ -37,7 +41,7 @@ pub struct Coordinator {
     pub(super) report: Report,
     pub(super) admission: Admission,
     pub(super) streams: Streams,
-    pub(super) pending: BTreeMap<RequestId, Pending>,
+    pub(super) pending: Unanswered,
     pub(super) next_look: Moment,
     /// When the table is scanned again. Looks in between ask the index.
     pub(super) next_scan: Moment,
@@ -83,14 +87,15 @@ impl Coordinator {
             lock: Lock::new(me.clone(), settings.lock_lasts),
             report: Report::default(),
             rng: Rng::with_seed(seed),
-            held: BTreeMap::new(),
-            leaving: BTreeMap::new(),
+            held: Timed::default(),
+            moved: BTreeSet::new(),
+            leaving: Timed::default(),
             families: BTreeMap::new(),
             seen: Sightings::default(),
             members: Members::default(),
             admission: Admission::Unknown,
             streams,
-            pending: BTreeMap::new(),
+            pending: Unanswered::default(),
             next_look: now,
             next_scan: now,
             next_tidying: now.after(settings.tidy_every),
@@ -212,7 +217,7 @@ impl Coordinator {
 
     /// The table or the stream answered.
     pub fn handle_answer(&mut self, now: Moment, id: RequestId, answer: Answer) {
-        let Some(pending) = self.pending.remove(&id) else { return };
+        let Some(pending) = self.pending.remove(id) else { return };
         self.expire(now);
         match (pending, answer) {
             (Pending::Look, Answer::View { view, wall }) => self.looked(now, *view, wall),
@@ -278,20 +283,25 @@ impl Coordinator {
         self.events.pop_front()
     }
 
+    /// The next lease of which has changed whether it is held, or whether it waits for its parents.
+    pub fn poll_moved(&mut self) -> Option<LeaseKey> {
+        self.moved.pop_first()
+    }
+
     /// When `handle_timeout` must be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Moment> {
         let goes_on = self.stopping.is_none();
         let look = (goes_on && !self.is_looking()).then_some(self.next_look);
-        let held = self.held.values().flat_map(|held| self.wakes(held)).min();
-        let leaving = self.leaving.values().filter_map(|leaving| leaving.retry).min();
+        let times = self.times();
+        let held = self.held.next(|held| times.wakes(held));
+        let leaving = self.leaving.next(|leaving| leaving.retry);
         let families = self.families.values().filter_map(|family| family.retry).min();
         let admitted = goes_on && self.admission.is_granted();
         let report = admitted.then(|| self.report.wakes()).flatten();
         let lock = (admitted && self.settings.may_lead).then(|| self.lock.wakes()).flatten();
-        let offers = self.offers_end();
         let streams = [self.next_description(), self.start_goes_on()].into_iter().flatten().min();
-        [look, held, leaving, families, report, lock, offers, streams].into_iter().flatten().min()
+        [look, held, leaving, families, report, lock, streams].into_iter().flatten().min()
     }
 
     // What is so.
@@ -307,9 +317,21 @@ impl Coordinator {
         self.held.iter().map(|(key, held)| (key, held.tenure))
     }
 
+    /// The holding of a lease, if it has that.
+    #[must_use]
+    pub fn tenure(&self, key: &LeaseKey) -> Option<Tenure> {
+        self.held.get(key).map(|held| held.tenure)
+    }
+
     /// The leases that it has and that wait for their parents to be done, by any worker.
     pub fn waiting(&self) -> impl Iterator<Item = &LeaseRow> {
         self.held.values().filter(|held| held.waiting).map(|held| &held.row)
+    }
+
+    /// A lease, if it is one of those.
+    #[must_use]
+    pub fn waits(&self, key: &LeaseKey) -> Option<&LeaseRow> {
+        self.held.get(key).filter(|held| held.waiting).map(|held| &held.row)
     }
 
     /// Whether this worker leads.
@@ -339,7 +361,7 @@ impl Coordinator {
     // Looking at the table.
 
     pub(super) fn is_looking(&self) -> bool {
-        self.pending.values().any(|pending| matches!(pending, Pending::Look | Pending::Assigned))
+        self.pending.is_looking()
     }
 
     fn look_in_time(&mut self, now: Moment) {

@@ -67,9 +67,9 @@ impl Coordinator {
             return;
         }
         let mine = to_read.iter().filter(|seen| !self.is_free_here(&seen.row.key)).count();
-        let quick: Vec<_> = self.candidates(now).filter(|c| c.quick).map(|c| c.worker).collect();
+        let quick: BTreeSet<_> = self.candidates(now).filter(|c| c.quick).map(|c| c.worker).collect();
         let theirs = |seen: &&&Sighting| {
-            let other = |holder: &WorkerId| *holder != self.me && quick.contains(&holder);
+            let other = |holder: &WorkerId| *holder != self.me && quick.contains(holder);
             seen.row.holder().is_some_and(other) && self.is_free_here(&seen.row.key)
         };
         let to_part = mine + to_read.iter().filter(theirs).count() + due.len();
@@ -90,10 +90,14 @@ impl Coordinator {
     /// A look that shows a lease of ours to be gone, or another worker's, may be older than what we wrote: a renewal
     /// tells.
     pub(super) fn doubt(&mut self, now: Moment) {
-        for (key, held) in &mut self.held {
+        let doubtful = |(key, held): &(&LeaseKey, &Held)| {
             let seen = self.seen.get(key).map(|seen| &seen.row);
             let ours = |row: &LeaseRow| row.counter <= held.row.counter || row.holder() == Some(&self.me);
-            if held.writes == 0 && !seen.is_some_and(ours) {
+            held.writes == 0 && !seen.is_some_and(ours)
+        };
+        let doubtful: Vec<_> = self.held.iter().filter(doubtful).map(|(key, _)| key.clone()).collect();
+        for key in doubtful {
+            if let Some(held) = self.held.get_mut(&key) {
                 held.next_renewal = held.next_renewal.min(now);
             }
         }
@@ -125,15 +129,7 @@ impl Coordinator {
 
     /// Whether nothing is under way here that concerns the lease.
     pub(super) fn is_free_here(&self, key: &LeaseKey) -> bool {
-        let concerns = |pending: &Pending| match pending {
-            Pending::Take { before, .. } => before.key == *key,
-            Pending::CreateChild { row, .. } => row.key == *key,
-            Pending::Direct { key: directed } => directed == key,
-            _ => false,
-        };
-        !self.held.contains_key(key)
-            && !self.leaving.contains_key(key)
-            && !self.pending.values().any(concerns)
+        !self.held.contains_key(key) && !self.leaving.contains_key(key) && !self.pending.concern(key)
     }
 
     /// A take, or a renewal of a row that names us, was answered.
@@ -165,20 +161,30 @@ impl Coordinator {
         // Its stream may have been removed since it was asked for.
         let leaving = self.stopping.is_some() || !self.reads(&row.stream);
         let held = Held::new(Tenure(self.tenures), row, sent, next);
-        self.held.insert(key, Held { leaving, ..held });
-        self.tell_ready();
+        self.moved.insert(key.clone());
+        self.held.insert(key.clone(), Held { leaving, ..held });
+        self.tell_if_ready(&key);
         self.leave_ready(now);
     }
 
     /// Tells of leases whose parents are done.
     pub(super) fn tell_ready(&mut self) {
-        for held in self.held.values_mut().filter(|held| held.waiting && !held.leaving) {
-            if self.seen.parents_are_done(&held.row) {
-                held.waiting = false;
-                let until = held.until(self.settings.failover);
-                let row = Box::new(held.row.clone());
-                self.events.push_back(Event::Acquired { row, tenure: held.tenure, until });
-            }
+        let waiting = self.held.iter().filter(|(_, held)| held.waiting);
+        let waiting: Vec<_> = waiting.map(|(key, _)| key.clone()).collect();
+        for key in waiting {
+            self.tell_if_ready(&key);
+        }
+    }
+
+    /// Tells of a lease if its parents are done, and nobody was told of it.
+    fn tell_if_ready(&mut self, key: &LeaseKey) {
+        let Some(held) = self.held.get_mut(key).filter(|held| held.waiting && !held.leaving) else { return };
+        if self.seen.parents_are_done(&held.row) {
+            held.waiting = false;
+            self.moved.insert(key.clone());
+            let until = held.until(self.settings.failover);
+            let row = Box::new(held.row.clone());
+            self.events.push_back(Event::Acquired { row, tenure: held.tenure, until });
         }
     }
 

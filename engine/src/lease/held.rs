@@ -76,6 +76,17 @@ impl Held {
         self.proven_at.after(failover)
     }
 
+    /// Whether it is to be given up, and nothing of it is under way.
+    pub(super) fn is_ready_to_leave(&self) -> bool {
+        self.leaving && self.writes == 0
+    }
+
+    /// When its end is asked for, if it was offered at a shutdown and is kept that long.
+    pub(super) fn is_let_go_at(&self, grace: Duration) -> Option<Moment> {
+        let offered = self.handing_over.filter(|_| !self.let_go && !self.leaving);
+        offered.map(|since| since.after(grace))
+    }
+
     /// Whether the application waits for something to be written.
     pub(super) fn is_waited_for(&self) -> bool {
         !self.wanted.is_empty() || !self.prepares.is_empty()

@@ -69,7 +69,7 @@ impl Coordinator {
     }
 
     fn is_directed(&self, key: &LeaseKey) -> bool {
-        self.pending.values().any(|pending| matches!(pending, Pending::Direct { key: k } if k == key))
+        self.pending.direct(key)
     }
 
     fn direct(&mut self, now: Moment, decision: Decision) {

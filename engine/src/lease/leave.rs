@@ -1,11 +1,12 @@
 //! Giving leases up: to a worker that is to have them, or to whoever wants them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use shardflow_core::{LeaseChange, LeaseKey, LeaseRow, WorkerId};
 
 use super::coordinator::{Coordinator, Leaving, LookBack};
-use super::held::{Held, Tenure};
+use super::held::Tenure;
 use super::messages::{Answer, Event, NotWritten, Pending, Request};
 use crate::Moment;
 use crate::leader::{Decision, Load, by_count};
@@ -24,7 +25,7 @@ impl Coordinator {
         self.expire(now);
         let mut shares = self.share_out(now, |row| self.held.contains_key(&row.key));
         let mut offers = Vec::new();
-        for (key, held) in &mut self.held {
+        for (key, held) in self.held.iter_mut() {
             let to = shares.remove(key).filter(|_| !held.leaving);
             if held.waiting {
                 held.leaving = true;
@@ -133,27 +134,19 @@ impl Coordinator {
         self.leave_ready(now);
     }
 
-    /// When leases that are offered since the shutdown are let go.
-    pub(super) fn offers_end(&self) -> Option<Moment> {
-        // A look, and a little for the answers: whoever is to have them looks twice a second from then on.
-        let grace = self.settings.look_every + Self::EAGER;
-        let told = |held: &&Held| held.handing_over.is_some() && !held.let_go && !held.leaving;
-        let offered = self.held.values().filter(told).filter_map(|held| held.handing_over);
-        self.stopping.and_then(|_| offered.map(|since| since.after(grace)).min())
+    /// How long leases that are offered since the shutdown are kept: a look, and a little for the answers. Whoever is to have
+    /// them looks twice a second from then on.
+    pub(super) fn grace(&self) -> Option<Duration> {
+        self.stopping.map(|_| self.settings.look_every + Self::EAGER)
     }
 
     pub(super) fn let_go_in_time(&mut self, now: Moment) {
-        let grace = self.settings.look_every + Self::EAGER;
-        if self.stopping.is_none() {
-            return;
-        }
-        for (key, held) in &mut self.held {
-            if held.handing_over.is_some_and(|since| since.after(grace) <= now)
-                && !held.let_go
-                && !held.leaving
-            {
+        let Some(grace) = self.grace() else { return };
+        for key in self.due(now) {
+            let Some(held) = self.held.get_mut(&key) else { continue };
+            if held.is_let_go_at(grace).is_some_and(|at| at <= now) {
                 held.let_go = true;
-                self.events.push_back(Event::LetGo { key: key.clone(), tenure: held.tenure });
+                self.events.push_back(Event::LetGo { key, tenure: held.tenure });
             }
         }
     }
@@ -189,11 +182,12 @@ impl Coordinator {
 
     /// Gives up the leases that are left and have nothing under way.
     pub(super) fn leave_ready(&mut self, now: Moment) {
-        let ready = |held: &Held| held.leaving && held.writes == 0;
-        let keys: Vec<_> =
-            self.held.iter().filter(|(_, held)| ready(held)).map(|(key, _)| key.clone()).collect();
-        for key in keys {
+        for key in self.due(now) {
+            if self.held.get(&key).is_none_or(|held| !held.is_ready_to_leave()) {
+                continue;
+            }
             let Some(mut held) = self.held.remove(&key) else { continue };
+            self.moved.insert(key.clone());
             self.drop_family(&key);
             for id in held.give_up() {
                 self.events.push_back(Event::NotCheckpointed { id, cause: NotWritten::LeaseLost });
@@ -219,11 +213,11 @@ impl Coordinator {
 
     pub(super) fn retry_leaving(&mut self, now: Moment) {
         let mut due = Vec::new();
-        for (key, leaving) in &mut self.leaving {
-            if leaving.retry.take_if(|at| *at <= now).is_some() {
-                leaving.tries += 1;
-                due.push((key.clone(), leaving.change.clone()));
-            }
+        for key in self.leaving.due(now, |leaving| leaving.retry) {
+            let Some(leaving) = self.leaving.get_mut(&key) else { continue };
+            leaving.retry = None;
+            leaving.tries += 1;
+            due.push((key, leaving.change.clone()));
         }
         for (key, change) in due {
             self.send(Pending::Leave { key: key.clone() }, Request::Write { key, change });
@@ -246,8 +240,10 @@ impl Coordinator {
             Answer::Failed(_) => {
                 if let Some(leaving) = self.leaving.get_mut(key) {
                     leaving.retry = Some(now.after(Self::PAUSE));
+                    if leaving.tries >= TRIES {
+                        self.leaving.remove(key);
+                    }
                 }
-                self.leaving.retain(|_, leaving| leaving.tries < TRIES);
             }
             Answer::Written
             | Answer::Conflict(_)

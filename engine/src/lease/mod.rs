@@ -32,6 +32,7 @@ mod held;
 mod lead;
 mod leave;
 mod messages;
+mod pending;
 mod report;
 mod settings;
 mod sighting;
@@ -39,6 +40,7 @@ mod start;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod timed;
 mod write;
 
 pub use census::Census;

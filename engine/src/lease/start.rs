@@ -199,11 +199,12 @@ impl Coordinator {
 
     /// Leases of old KCLs do not say which hash keys their shards own, and without that a missing one is not noticed.
     fn fill_in_hash_keys(&mut self, stream: &Option<StreamIdentifier>, listed: &[Shard]) {
+        let listed: BTreeMap<_, _> = listed.iter().map(|shard| (&shard.id, shard)).collect();
         let rows = self.seen.iter().map(|seen| &seen.row).filter(|row| row.stream == *stream);
         let found: Vec<_> = rows
             .filter(|row| row.hash_key_range.is_none())
             .filter_map(|row| {
-                let shard = listed.iter().find(|shard| shard.id == row.shard_id)?;
+                let shard = listed.get(&row.shard_id)?;
                 Some((row.key.clone(), LeaseChange::HashKeys { range: shard.hash_key_range }))
             })
             .collect();

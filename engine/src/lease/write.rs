@@ -1,5 +1,6 @@
 //! Keeping leases: what is written when, and what the table's answers mean.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use shardflow_core::{Checkpoint, LeaseChange, LeaseKey, LeaseRow, PendingCheckpoint};
@@ -24,23 +25,18 @@ impl Coordinator {
     /// What is not believed any more is lost.
     pub(super) fn expire(&mut self, now: Moment) {
         let failover = self.settings.failover;
-        let overdue = |held: &Held| {
-            held.handing_over.is_some_and(|since| now.since(since) >= self.settings.handoff_timeout)
-        };
-        let gone: Vec<_> = self
-            .held
-            .iter()
-            .filter_map(|(key, held)| {
-                if now >= held.until(failover) {
-                    Some((key.clone(), LossCause::Expired))
-                } else if overdue(held) && !held.leaving {
-                    Some((key.clone(), LossCause::HandedOver))
-                } else {
-                    None
-                }
-            })
-            .collect();
-        for (key, cause) in gone {
+        let handoff_timeout = self.settings.handoff_timeout;
+        let overdue =
+            |held: &Held| held.handing_over.is_some_and(|since| now.since(since) >= handoff_timeout);
+        for key in self.due(now) {
+            let Some(held) = self.held.get(&key) else { continue };
+            let cause = if now >= held.until(failover) {
+                LossCause::Expired
+            } else if overdue(held) && !held.leaving {
+                LossCause::HandedOver
+            } else {
+                continue;
+            };
             let handed_over = cause == LossCause::HandedOver;
             let Some(held) = self.lose(&key, cause) else { continue };
             if handed_over {
@@ -54,16 +50,18 @@ impl Coordinator {
         let mut due = Vec::new();
         let hedge_after = self.settings.hedge_after();
         let measure_every = self.settings.measure_every();
-        for (key, held) in &mut self.held {
-            if held.next_write(hedge_after).is_none_or(|at| at > now) {
+        for key in self.due(now) {
+            let writes = |held: &Held| held.next_write(hedge_after).is_some_and(|at| at <= now);
+            if !self.held.get(&key).is_some_and(writes) {
                 continue;
             }
+            let Some(held) = self.held.get_mut(&key) else { continue };
             // A write beside one that is not answered yet: whichever lands, the other one is refused by it.
             held.unsure |= held.writes > 0;
             held.writes += 1;
             held.wrote_at = now;
             held.not_before = None;
-            let (key, tenure, counter, sent) = (key.clone(), held.tenure, held.row.counter, now);
+            let (tenure, counter, sent) = (held.tenure, held.row.counter, now);
             let prepare = held.prepares.front().map(|(pending, _)| pending.clone());
             let (pending, change) = match (held.furthest(), prepare) {
                 (Some(checkpoint), _) => {
@@ -91,12 +89,19 @@ impl Coordinator {
         }
     }
 
-    /// When a held lease next needs attention.
-    pub(super) fn wakes(&self, held: &Held) -> impl Iterator<Item = Moment> + use<> {
-        let write = held.next_write(self.settings.hedge_after());
-        let overdue = held.handing_over.map(|since| since.after(self.settings.handoff_timeout));
-        let overdue = overdue.filter(|_| !held.leaving);
-        [Some(held.until(self.settings.failover)), write, overdue].into_iter().flatten()
+    /// The held leases that need attention now.
+    pub(super) fn due(&mut self, now: Moment) -> BTreeSet<LeaseKey> {
+        let times = self.times();
+        self.held.due(now, |held| times.wakes(held))
+    }
+
+    pub(super) fn times(&self) -> Times {
+        Times {
+            failover: self.settings.failover,
+            hedge_after: self.settings.hedge_after(),
+            handoff_timeout: self.settings.handoff_timeout,
+            grace: self.grace(),
+        }
     }
 
     /// A write has taken that long. What is renewed next is renewed sooner where that is long.
@@ -220,6 +225,7 @@ impl Coordinator {
     /// Forgets a lease and tells so.
     pub(super) fn lose(&mut self, key: &LeaseKey, cause: LossCause) -> Option<Held> {
         let mut held = self.held.remove(key)?;
+        self.moved.insert(key.clone());
         self.drop_family(key);
         for id in held.give_up() {
             self.events.push_back(Event::NotCheckpointed { id, cause: NotWritten::LeaseLost });
@@ -236,6 +242,27 @@ impl Coordinator {
             let tenure = family.tenure;
             self.events.push_back(Event::ChildrenMustWait { key: key.clone(), tenure });
         }
+    }
+}
+
+/// By what a held lease needs attention.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    failover: Duration,
+    hedge_after: Duration,
+    handoff_timeout: Duration,
+    grace: Option<Duration>,
+}
+
+impl Times {
+    /// When a held lease next needs attention.
+    pub(super) fn wakes(&self, held: &Held) -> Option<Moment> {
+        let leaves = held.is_ready_to_leave().then_some(Moment::START);
+        let write = held.next_write(self.hedge_after);
+        let overdue = held.handing_over.filter(|_| !held.leaving);
+        let overdue = overdue.map(|since| since.after(self.handoff_timeout));
+        let let_go = self.grace.and_then(|grace| held.is_let_go_at(grace));
+        [Some(held.until(self.failover)), leaves, write, overdue, let_go].into_iter().flatten().min()
     }
 }
 

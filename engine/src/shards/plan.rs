@@ -68,7 +68,8 @@ pub fn plan(
         ShardFilter::All => among_rows(&by_id, rows, position),
         ShardFilter::AtLatest | ShardFilter::AtTrimHorizon | ShardFilter::AtTimestamp(_) => {
             let mut first = first(&by_id, filter, position)?;
-            first.retain(|shard, _| rows.iter().all(|row| row.shard_id != *shard));
+            let entered: BTreeSet<_> = rows.iter().map(|row| &row.shard_id).collect();
+            first.retain(|shard, _| !entered.contains(shard));
             first
         }
     };

@@ -5,6 +5,7 @@ mod children;
 mod keeping;
 mod leading;
 mod leaving;
+mod many;
 mod preparing;
 mod sharing;
 mod streams;
@@ -34,6 +35,8 @@ struct Fleet {
     workers: BTreeMap<&'static str, Coordinator>,
     events: Vec<(&'static str, Event)>,
     requests: Vec<Request>,
+    /// Whose requests are carried out.
+    asks: &'static str,
 }
 
 impl Fleet {
@@ -52,6 +55,7 @@ impl Fleet {
             workers: BTreeMap::new(),
             events: Vec::new(),
             requests: Vec::new(),
+            asks: "",
         }
     }
 
@@ -100,7 +104,11 @@ impl Fleet {
                 view.version.clone_from(&self.version);
                 Answer::View { view: Box::new(view), wall: self.wall() }
             }
-            Request::Assigned => unreachable!("the table is small"),
+            Request::Assigned => {
+                let mine =
+                    |row: &&LeaseRow| row.owner.as_ref().is_some_and(|owner| owner.as_str() == self.asks);
+                Answer::Keys(self.table.values().filter(mine).map(|row| row.key.clone()).collect())
+            }
             Request::Get(key) => Answer::Row(self.table.get(&key).cloned().map(Box::new)),
             Request::Delete(row) => {
                 self.table.remove(&row.key);
@@ -159,6 +167,7 @@ impl Fleet {
     }
 
     fn drain(&mut self, name: &'static str) {
+        self.asks = name;
         loop {
             while let Some(event) = self.workers.get_mut(name).unwrap().poll_event() {
                 self.events.push((name, event));
