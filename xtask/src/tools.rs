@@ -130,17 +130,27 @@ pub(crate) fn kcl() -> Result<PathBuf, String> {
 
 /// The driver of the KPL for Java with its libraries, built below a folder.
 pub(crate) fn kpl(folder: &Path) -> Result<PathBuf, String> {
+    peer(folder, "kpl")
+}
+
+/// The worker of the KCL for Java with its libraries, built below a folder.
+pub(crate) fn kcl_worker(folder: &Path) -> Result<PathBuf, String> {
+    peer(folder, "kcl")
+}
+
+/// What Shardflow is measured beside.
+fn peer(folder: &Path, name: &str) -> Result<PathBuf, String> {
     if !cfg!(target_os = "linux") {
         return Err("what it uses is read from Linux's /proc".to_owned());
     }
     if !exists(&["java", "-version"]) || !exists(&["mvn", "--version"]) {
         return Err("needs Java 17 or newer, and Maven".to_owned());
     }
-    let home = folder.join("kpl");
-    let mut maven = command(&["mvn", "--quiet", "--batch-mode", "--file", "benches/kpl", "package"]);
+    let (home, project) = (folder.join(name), format!("benches/{name}"));
+    let mut maven = command(&["mvn", "--quiet", "--batch-mode", "--file", &project, "package"]);
     maven.arg(format!("-Dbench.target={}", home.display()));
     // Standard output is for results.
-    if succeeds(maven.stdout(stderr())) { Ok(home) } else { Err("Maven cannot build benches/kpl".to_owned()) }
+    if succeeds(maven.stdout(stderr())) { Ok(home) } else { Err(format!("Maven cannot build {project}")) }
 }
 
 #[cfg(test)]

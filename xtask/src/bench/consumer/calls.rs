@@ -12,7 +12,9 @@ use super::fleet::Fleet;
 const SHARDS: u32 = 64;
 /// Time after which all is as it stays.
 const SETTLES: Duration = Duration::from_secs(10);
-const MEASURED: Duration = Duration::from_secs(60);
+/// Leases that were taken together are renewed together: of one minute it would be chance whether eight rounds fall into it or
+/// seven.
+const MEASURED: Duration = Duration::from_secs(120);
 
 /// Nothing to read.
 pub(super) fn idle(bench: &Bench, workers: usize) -> Result<Vec<Figure>, String> {

@@ -50,10 +50,20 @@ pub(super) fn aggregated(bench: &Bench) -> Result<Vec<Figure>, String> {
         let ends = [of.iter().copied().fold(f64::INFINITY, f64::min), of.iter().copied().fold(0.0, f64::max)];
         ends.map(|end| (end * 1e3).round() / 1e3).to_vec().into()
     };
+    let java = bench.kcl(&["--endpoint", &many.endpoint, "--stream", "bench", "--application", "java"]);
+    let java = java.map(|mut command| {
+        // Its compiler takes half a minute or so until what is hot is compiled.
+        Bench::result_of(command.args(["--warm", &FEW.to_string(), "--until", &MANY.to_string()]))
+    });
+    let java = java.transpose()?.map(|result| {
+        Figure::new("cpu/aggregated-100B/kcl-java", number(&result, "warm_cpu_s_per_M"), "CPU s/M")
+            .with("whole_run", number(&result, "cpu_s"))
+            .with("over_ours", number(&result, "warm_cpu_s_per_M") / median(costs.clone()))
+    });
     let packed = number(&filled, "records") / number(&filled, "kinesis_records");
     let (costs_range, floors_range) = (range(&costs), range(&floors));
     let (cost, floor) = (median(costs), median(floors));
-    Ok(vec![
+    let figures = [
         Figure::new("cpu/aggregated-100B", cost, "CPU s/M")
             .at_most(0.7)
             .with("range", costs_range)
@@ -64,7 +74,8 @@ pub(super) fn aggregated(bench: &Bench) -> Result<Vec<Figure>, String> {
             .with("range", floors_range)
             .with("without_keys", median(without_keys)),
         Figure::new("cpu/aggregated-100B/over-floor", cost / floor, "x").at_most(1.5),
-    ])
+    ];
+    Ok(figures.into_iter().chain(java).collect())
 }
 
 fn number(result: &Value, key: &str) -> f64 {

@@ -28,6 +28,9 @@ pub(crate) struct Consumer {
     /// Runs of the cases that measure CPU time; figures are medians
     #[arg(long, default_value_t = 3, value_name = "N")]
     runs: usize,
+    /// Leave the KCL for Java out
+    #[arg(long)]
+    no_kcl: bool,
 }
 
 type Measure = fn(&Bench) -> Result<Vec<Figure>, String>;
@@ -64,7 +67,7 @@ fn belongs(case: &str, name: &str) -> bool {
 }
 
 pub(super) fn run(arguments: &Consumer) -> Result<(), String> {
-    let bench = Bench::prepare(arguments.runs.max(1))?;
+    let bench = Bench::prepare(arguments.runs.max(1), !arguments.no_kcl)?;
     let wanted =
         |case: &str| arguments.cases.is_empty() || arguments.cases.iter().any(|name| belongs(case, name));
     for (case, measure) in CASES.iter().filter(|(case, _)| wanted(case)) {
