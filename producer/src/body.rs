@@ -84,7 +84,7 @@ impl Intercept for Body {
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,
         _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request_mut();
         match request.headers().get("content-type") {
@@ -93,9 +93,25 @@ impl Intercept for Body {
         }
         request.headers_mut().insert("content-length", self.0.len().to_string());
         *request.body_mut() = SdkBody::from(self.0.clone());
+        hash(&self.0, config);
         Ok(())
     }
 }
+
+/// Tells the SDK the digest that it signs, unless the client was told to sign another way.
+#[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
+fn hash(body: &[u8], config: &mut ConfigBag) {
+    use aws_runtime::auth::PayloadSigningOverride;
+
+    if config.load::<PayloadSigningOverride>().is_none() {
+        let digest = PayloadSigningOverride::Precomputed(shardflow_sdk::sha256(body));
+        config.interceptor_state().store_put(digest);
+    }
+}
+
+/// The SDK does it by itself.
+#[cfg(not(any(feature = "rustls-ring", feature = "rustls-aws-lc")))]
+fn hash(_body: &[u8], _config: &mut ConfigBag) {}
 
 fn write(stream: &Stream, entries: &[PutEntry], body: &mut Vec<u8>) {
     body.reserve(entries.iter().map(most_bytes).sum::<usize>() + AROUND);

@@ -10,6 +10,8 @@
 mod ca_bundle;
 mod classify;
 #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
+mod digest;
+#[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
 mod https_client;
 mod limits;
 mod options;
@@ -19,6 +21,8 @@ mod shards;
 #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
 pub use ca_bundle::{CaBundle, CaBundleError};
 pub use classify::{classify, unreadable};
+#[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
+pub use digest::sha256;
 #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc"))]
 pub use https_client::{HttpsClient, NoRoots};
 pub use limits::{bounded, kinesis, kinesis_within, timeouts};

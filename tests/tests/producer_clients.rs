@@ -1,5 +1,5 @@
-//! What an application's client brings stays as it is: credentials that rotate, region and account, endpoints, HTTP client
-//! and proxy, on either of tokio's runtimes.
+//! What an application's client brings stays as it is: credentials that rotate, signatures, region and account, endpoints, HTTP
+//! client and proxy, on either of tokio's runtimes.
 #![expect(clippy::unwrap_used, reason = "what is not as expected fails the test")]
 
 use std::collections::BTreeSet;
@@ -7,12 +7,21 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::{ProvideCredentials, future};
-use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
+use aws_runtime::auth::PayloadSigningOverride;
+use aws_sdk_kinesis::config::interceptors::BeforeSerializationInterceptorContextRef;
+use aws_sdk_kinesis::config::{BehaviorVersion, ConfigBag, Credentials, Intercept, Region};
+use aws_sdk_kinesis::error::BoxError;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4::SigningParams;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::TimeSource;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpClient};
+use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use shardflow_local::{Config as LocalConfig, Listen, Local};
 use shardflow_producer::{Config, Producer, Record, Stream};
 use shardflow_tests::clients::Place;
@@ -194,6 +203,89 @@ async fn a_proxy_stays_in_between() {
     let producer = Producer::new(kinesis, "orders".parse().unwrap(), Config::default());
     producer.put(record(1)).await.unwrap().await.unwrap();
     assert_eq!(stored(&local), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_body_that_is_signed_is_the_one_that_is_sent() {
+    assert_eq!(signed(|config| config).await, ["the body"; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_signs_no_bodies_goes_on_so() {
+    assert_eq!(signed(|config| config.interceptor(Unsigned)).await, ["no body"; 3]);
+}
+
+/// What of its PutRecords requests a client signs.
+async fn signed(
+    client: impl Fn(aws_sdk_kinesis::config::Builder) -> aws_sdk_kinesis::config::Builder,
+) -> Vec<&'static str> {
+    let local = Local::new(LocalConfig::default()).unwrap();
+    local.create_stream("orders", 1).unwrap();
+    let signed = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&signed);
+    let place = Place::inside(&local).through(|http| {
+        between(http, move |request, on| {
+            if operation(&request) == "PutRecords" {
+                seen.lock().unwrap().push(what_is_signed(&request));
+            }
+            on.call(request)
+        })
+    });
+    let config = client(place.kinesis_config().credentials_provider(credentials()));
+    let kinesis = aws_sdk_kinesis::Client::from_conf(config.build());
+    let producer = Producer::new(kinesis, "orders".parse().unwrap(), Config::default());
+    for number in 0..3 {
+        producer.put(record(number)).await.unwrap().await.unwrap();
+    }
+    std::mem::take(&mut signed.lock().unwrap())
+}
+
+/// As the service finds it out.
+fn what_is_signed(request: &HttpRequest) -> &'static str {
+    let body = request.body().bytes().unwrap();
+    let (_, signature) = request.headers().get("authorization").unwrap().split_once("Signature=").unwrap();
+    if signature == signature_of(request, SignableBody::Bytes(body)) {
+        "the body"
+    } else if signature == signature_of(request, SignableBody::UnsignedPayload) {
+        "no body"
+    } else {
+        "something else"
+    }
+}
+
+fn signature_of(request: &HttpRequest, body: SignableBody<'_>) -> String {
+    let header = |name| request.headers().get(name).unwrap();
+    let date = [("", 0..4), ("-", 4..6), ("-", 6..11), (":", 11..13), (":", 13..16)]
+        .map(|(mark, part)| format!("{mark}{}", header("x-amz-date").get(part).unwrap()));
+    let date = DateTime::from_str(&date.concat(), Format::DateTime).unwrap();
+    let identity = credentials().into();
+    let how = SigningParams::builder().identity(&identity).region("us-east-1").name("kinesis");
+    let how = how.time(date.try_into().unwrap()).settings(SigningSettings::default()).build().unwrap();
+    let (_, signed) = header("authorization").split_once("SignedHeaders=").unwrap();
+    let signed: BTreeSet<_> = signed.split_once(',').unwrap().0.split(';').collect();
+    let headers = request.headers().iter().filter(|(name, _)| signed.contains(name));
+    let request = SignableRequest::new(request.method(), request.uri(), headers, body).unwrap();
+    sign(request, &how.into()).unwrap().into_parts().1
+}
+
+/// Has an SDK's client sign no bodies.
+#[derive(Debug)]
+struct Unsigned;
+
+#[dyn_dispatch_hint]
+impl Intercept for Unsigned {
+    fn name(&self) -> &'static str {
+        "Unsigned"
+    }
+
+    fn read_before_execution(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        config.interceptor_state().store_put(PayloadSigningOverride::unsigned_payload());
+        Ok(())
+    }
 }
 
 /// The requests that went through a client.
