@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use metrics::Key;
-use shardflow_core::limits;
+use shardflow_core::limits::{self, is_metric_text};
 
 use crate::Config;
 
@@ -54,18 +54,13 @@ impl Metric {
     }
 
     fn is_legal(&self) -> bool {
-        let text = |text: &str, most: usize| {
-            text.len() <= most
-                && !text.trim().is_empty()
-                && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
-        };
-        // CloudWatch API Dimension: ASCII without control characters, not blank, and no colon in front.
+        // CloudWatch API Dimension: no colon in front.
         let dimension = |(name, value): (&String, &String)| {
-            text(name, limits::METRIC_NAME_CHARS)
+            is_metric_text(name, limits::METRIC_NAME_CHARS)
                 && !name.starts_with(':')
-                && text(value, limits::METRIC_DIMENSION_VALUE_CHARS)
+                && is_metric_text(value, limits::METRIC_DIMENSION_VALUE_CHARS)
         };
-        text(&self.name, limits::METRIC_NAME_CHARS)
+        is_metric_text(&self.name, limits::METRIC_NAME_CHARS)
             && self.dimensions.len() <= limits::METRIC_DIMENSIONS
             && self.dimensions.iter().all(dimension)
     }
@@ -120,6 +115,21 @@ mod tests {
         let config = config().with_dimension("env", "prod").roll_up(["ShardId"]);
         assert_eq!(dimensions(&[("ShardId", "1")], &config), ["ShardId=1 env=prod", "env=prod"]);
         assert_eq!(dimensions(&[("env", "test")], &config), ["env=test"]);
+    }
+
+    /// As `docs/metrics.md` has it.
+    #[test]
+    fn a_label_of_the_applications_own_is_rolled_up_like_any() {
+        let config = Config::kpl().roll_up(["Host", "ShardId", "StreamName", "ErrorCode"]);
+        assert_eq!(
+            dimensions(&[("StreamName", "orders"), ("ShardId", "shard-1"), ("Host", "web")], &config),
+            [
+                "Host=web ShardId=shard-1 StreamName=orders",
+                "ShardId=shard-1 StreamName=orders",
+                "StreamName=orders",
+                ""
+            ]
+        );
     }
 
     #[test]

@@ -115,3 +115,11 @@ pub const METRIC_NAME_CHARS: usize = 255;
 
 /// Longest value of a dimension, in characters. CloudWatch API Dimension, `Value`: 1 to 1,024.
 pub const METRIC_DIMENSION_VALUE_CHARS: usize = 1_024;
+
+/// Whether CloudWatch takes a text of up to `most` characters as the name of a metric or of a dimension, or as a dimension's value.
+/// API Dimension: ASCII without control characters, and not blank.
+#[must_use]
+pub fn is_metric_text(text: &str, most: usize) -> bool {
+    let printable = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    printable && text.len() <= most && !text.trim().is_empty()
+}

@@ -54,8 +54,8 @@ mod snapshot;
 mod ticket;
 
 pub use config::{
-    Applies, BufferSize, Config, ConfigKey, ConnectTimeout, MetricsGranularity, MetricsLevel, Ordering,
-    RateLimit, RequestBytes, RequestEntries, RequestsInFlight,
+    Applies, BufferSize, Config, ConfigKey, ConnectTimeout, MetricsDimension, MetricsGranularity,
+    MetricsLevel, Ordering, RateLimit, RequestBytes, RequestEntries, RequestsInFlight,
 };
 #[cfg(feature = "properties")]
 pub use config::{NotApplied, PropertiesError};

@@ -9,7 +9,7 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, SharedStri
 use shardflow_core::{ShardId, Stream};
 use shardflow_engine::produce::{EntryEnd, Measure, RecordsEnd};
 
-use crate::{Config, MetricsGranularity, MetricsLevel};
+use crate::{Config, MetricsDimension, MetricsGranularity, MetricsLevel};
 
 /// The metrics of one producer.
 ///
@@ -37,7 +37,12 @@ impl Metrics {
             MetricsGranularity::Stream => (Some(stream), false),
             MetricsGranularity::Shard => (Some(stream), true),
         };
-        let source = Source { level: config.metrics_level, stream, by_shard };
+        let source = Source {
+            level: config.metrics_level,
+            stream,
+            by_shard,
+            added: config.metrics_dimensions.clone(),
+        };
         Some(Self {
             of_stream: OfStream::new(&source),
             source,
@@ -143,6 +148,7 @@ struct Source {
     level: MetricsLevel,
     stream: Option<Label>,
     by_shard: bool,
+    added: Vec<MetricsDimension>,
 }
 
 impl Source {
@@ -189,7 +195,14 @@ impl Source {
     fn labels(&self, shard: Option<&ShardId>) -> Vec<Label> {
         let shard = shard.filter(|_| self.by_shard);
         let shard = shard.map(|shard| Label::new("ShardId", shard.as_str().to_owned()));
-        self.stream.iter().cloned().chain(shard).collect()
+        let granularity = match (&self.stream, &shard) {
+            (None, None) => MetricsGranularity::Global,
+            (Some(_), None) => MetricsGranularity::Stream,
+            (_, Some(_)) => MetricsGranularity::Shard,
+        };
+        let added = self.added.iter().filter(|dimension| dimension.of <= granularity);
+        let added = added.map(|dimension| Label::new(dimension.name.clone(), dimension.value.clone()));
+        self.stream.iter().cloned().chain(shard).chain(added).collect()
     }
 }
 

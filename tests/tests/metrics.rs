@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use metrics_util::debugging::DebuggingRecorder;
 use shardflow_local::{Config as LocalConfig, Entries, Fault, Local, Operation};
-use shardflow_producer::{Config, HashKey, MetricsGranularity, MetricsLevel, Producer, Record};
+use shardflow_producer::{
+    Config, HashKey, MetricsDimension, MetricsGranularity, MetricsLevel, Producer, Record,
+};
 use shardflow_tests::clients::Place;
 use shardflow_tests::readings::Readings;
 
@@ -152,6 +154,25 @@ fn granularity_decides_the_labels() {
     assert_eq!(global, "ErrorCode");
     assert_eq!(readings.values("UserRecordsPut", &[]).len(), 40);
     assert!(readings.values("ErrorsByCode", &[THROTTLED])[0] > 2.0);
+}
+
+#[test]
+fn labels_of_the_applications_own_are_on_the_metrics_that_they_are_of() {
+    use MetricsGranularity::{Global, Shard, Stream};
+    let own = |granularity| {
+        let dimension = |name, of| MetricsDimension::new(name, "x").unwrap().of(of);
+        let config = config().metrics_granularity(granularity).metrics_dimension(dimension("OfAll", Global));
+        config.metrics_dimension(dimension("OfStream", Stream)).metrics_dimension(dimension("OfShard", Shard))
+    };
+    let (all, stream, shard) = (("OfAll", "x"), ("OfStream", "x"), ("OfShard", "x"));
+    let readings = recorded(own(Shard), all_that_happens);
+    let of_shard = [STREAM, SHARD, all, stream, shard];
+    assert_eq!(readings.values("UserRecordsPut", &of_shard).len(), 40);
+    assert!(!readings.values("RequestTime", &[STREAM, all, stream]).is_empty());
+    let readings = recorded(own(Stream), all_that_happens);
+    assert_eq!(readings.values("UserRecordsPut", &[STREAM, all, stream]).len(), 40);
+    let readings = recorded(own(Global), all_that_happens);
+    assert_eq!(readings.values("UserRecordsPut", &[all]).len(), 40);
 }
 
 #[test]

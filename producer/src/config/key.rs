@@ -273,7 +273,7 @@ use Takes::{Flag, OneOf};
 
 const MAX: u64 = u64::MAX;
 
-const CERTIFICATES: &str = "`TrustStore` of its HTTP client";
+const CERTIFICATES: &str = "`CaBundle` of its `HttpsClient`";
 const CLOUDWATCH_ENDPOINT: &str = "`endpoint_url` of its CloudWatch client";
 const ENDPOINT: &str = "`endpoint_url` of `aws_config`, as in https://host:port";
 const NO_CHILD: &str = "there is no child process";
