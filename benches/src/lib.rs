@@ -3,8 +3,10 @@
 
 mod keys;
 mod latencies;
+mod recorder;
 mod usage;
 
 pub use keys::Keys;
 pub use latencies::Latencies;
+pub use recorder::Sums;
 pub use usage::Usage;

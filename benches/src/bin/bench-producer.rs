@@ -15,7 +15,7 @@ use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use serde_json::json;
-use shardflow_benches::{Keys, Latencies, Usage};
+use shardflow_benches::{Keys, Latencies, Sums, Usage};
 use shardflow_producer::{
     CaBundle, Config, ConfigKey, HttpsClient, Producer, RateLimit, Receipt, Record, RecordError, Ticket,
 };
@@ -62,6 +62,9 @@ struct Arguments {
     /// Most bytes of an aggregate
     #[arg(long, default_value = "51200")]
     aggregate: String,
+    /// Have a recorder of metrics listen, to all of them
+    #[arg(long)]
+    recorder: bool,
 }
 
 /// How partition keys are made.
@@ -87,6 +90,10 @@ fn main() -> Result<(), Failure> {
 #[expect(clippy::print_stdout, reason = "the result is what the program is for")]
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let driver = driver_seconds_per_million(&arguments);
+    let sums = Sums::default();
+    if arguments.recorder {
+        metrics::set_global_recorder(sums.clone())?;
+    }
     let producer = Producer::new(client(&arguments)?, arguments.stream.parse()?, config(&arguments)?);
     let over = Arc::new(AtomicBool::new(false));
     let mut counts = Vec::new();
@@ -142,6 +149,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         "records_in_all": whole.records,
         "key_sum": whole.key_sum,
         "failed": whole.failed,
+        "metric_values": sums.values(),
     });
     println!("{result}");
     Ok(())

@@ -13,6 +13,8 @@ pub(crate) enum Case {
     Threads,
     /// 1 to 1,000 shards with aggregates of equal size.
     Shards,
+    /// Without and with a recorder of metrics that hears all that there are.
+    Metrics,
     /// Half of the load that it can take, and so little that no aggregate fills up: when do records arrive?
     Linger,
 }
@@ -22,7 +24,7 @@ impl Case {
     pub(crate) fn usual() -> Vec<Self> {
         let sizes = [100, 1024].into_iter();
         let full = sizes.flat_map(|size| [1, 16, 64].map(|shards| Self::Full { size, shards }));
-        full.chain([Self::Floor, Self::Threads, Self::Shards, Self::Linger]).collect()
+        full.chain([Self::Floor, Self::Threads, Self::Shards, Self::Metrics, Self::Linger]).collect()
     }
 
     /// The loads that make up the case; none for the floor, which has no producer.
@@ -45,6 +47,9 @@ impl Case {
                     linger: 1_000,
                     ..Load::alone(100, shards)
                 })
+                .into(),
+            Self::Metrics => [("metrics/off", false), ("metrics/on", true)]
+                .map(|(name, recorder)| Load { name: name.to_owned(), recorder, ..Load::alone(100, 16) })
                 .into(),
             Self::Linger => {
                 let half = Load { pace: Pace::Half, ..Load::alone(100, 16) };
@@ -71,8 +76,9 @@ impl FromStr for Case {
             "floor" => Ok(Self::Floor),
             "threads" => Ok(Self::Threads),
             "shards" => Ok(Self::Shards),
+            "metrics" => Ok(Self::Metrics),
             "linger" => Ok(Self::Linger),
-            _ => full().ok_or_else(|| "write 100B/16, floor, threads, shards or linger".to_owned()),
+            _ => full().ok_or_else(|| "write 100B/16, floor, threads, shards, metrics or linger".to_owned()),
         }
     }
 }
@@ -91,6 +97,8 @@ pub(crate) struct Load {
     /// Milliseconds.
     pub(crate) linger: u32,
     pub(crate) pace: Pace,
+    /// Whether a recorder of metrics listens.
+    pub(crate) recorder: bool,
     pub(crate) with_kpl: bool,
     pub(crate) with_floor: bool,
     /// The KPL is measured with few outstanding records too, which is when it costs least.
@@ -112,6 +120,7 @@ impl Load {
             aggregate: 51_200,
             linger: 100,
             pace: Pace::Full,
+            recorder: false,
             with_kpl: true,
             with_floor: true,
             with_best: false,

@@ -30,7 +30,7 @@ impl Bench {
     pub(super) fn measure(&self, case: &Case) -> Result<Vec<Measured>, String> {
         match case {
             Case::Floor => Ok(vec![self.floor()?]),
-            Case::Full { .. } | Case::Threads | Case::Shards | Case::Linger => {
+            Case::Full { .. } | Case::Threads | Case::Shards | Case::Metrics | Case::Linger => {
                 case.loads().into_iter().map(|load| self.load(load)).collect()
             }
         }

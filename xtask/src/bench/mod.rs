@@ -46,7 +46,7 @@ pub(crate) struct Producer {
     /// Records that a run measures, instead of seconds
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     records: u64,
-    /// A case such as 100B/16 (record size / shards), or one of: floor, threads, shards, linger; can be given several
+    /// A case such as 100B/16 (record size / shards), or one of: floor, threads, shards, metrics, linger; can be given several
     /// times. Without it: 100 and 1024 bytes, each with 1, 16 and 64 shards, and all of these
     #[arg(long = "case", value_name = "CASE")]
     cases: Vec<Case>,

@@ -97,6 +97,9 @@ impl Programs {
         for (name, value) in &options[..known] {
             command.arg(name).arg(value.to_string());
         }
+        if load.recorder && program == Program::Shardflow {
+            command.arg("--recorder");
+        }
         // The KPL's warm-up can take 25 s, and both can take half a minute to give a record up. The slowest case settles more
         // than 5,000 records a second.
         let measured = time.seconds.max(time.records as f64 / 5_000.0);
@@ -109,6 +112,9 @@ impl Programs {
             result["user_records_per_kinesis_record"] = packed.into();
             result["kinesis_records_per_request"] =
                 (number(&counts, "kinesis_records") / number(&counts, "requests")).into();
+        }
+        if load.recorder && number(&result, "metric_values") < number(&result, "records_in_all") {
+            return Err(format!("{program:?}, {}: the recorder did not hear of all records", load.name));
         }
         account(&result, &counts).map_err(|error| format!("{program:?}, {}: {error}", load.name))?;
         // The floor does not look which shard a record is of.
