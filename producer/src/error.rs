@@ -84,7 +84,8 @@ pub enum RecordError {
         record: Record,
         /// Its time to live, [`Config::record_ttl`](crate::Config::record_ttl).
         ttl: Duration,
-        /// What was tried, oldest first; the last 64 at most.
+        /// What was tried, oldest first; the last 64 at most. Nothing where the record stood behind others of its shard for all of
+        /// its time: more was put than the shard takes, or it failed for so long. It is not in the stream then.
         attempts: Vec<Attempt>,
     },
     /// Kinesis does not take it: access denied, no such stream, a record that breaks a rule of the service.

@@ -99,7 +99,8 @@ impl Config {
     }
 
     /// Longest time from acceptance to the last try; then the record comes back as [`RecordError::Expired`]. Default
-    /// 30 s. A try that is under way at that time is waited for, so up to [`Config::request_timeout`] comes on top.
+    /// 30 s. A try that is under way at that time is waited for, so up to [`Config::request_timeout`] comes on top. It runs while a
+    /// record stands behind others of its shard too: where more is put than the shard takes, records expire without a try.
     ///
     /// More of it bears longer outages, with the buffer full meanwhile; less of it tells sooner. The KPL's `RecordTtl`.
     #[must_use]
