@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shardflow_core::{Attempt, HashKey, Record};
+use shardflow_core::{Attempt, Fate, HashKey, Record};
 
 use super::epochs::Epoch;
 use crate::{Failure, Moment};
@@ -45,8 +45,23 @@ impl Trail {
     /// The trail with one more failed try.
     fn with(&self, sent: Moment, given_up: Moment, failure: Failure) -> Self {
         let number = self.len() + 1;
-        let before = if number.is_multiple_of(Self::TOLD) { Self(None) } else { self.clone() };
+        let before = if number.is_multiple_of(Self::TOLD - 1) { self.doubt() } else { self.clone() };
         Self(Some(Arc::new(Try { sent, given_up, failure, number, before })))
+    }
+
+    /// The last try after which Kinesis may have the record, and no other: that is never forgotten.
+    fn doubt(&self) -> Self {
+        let mut trail = self;
+        while let Some(newest) = &trail.0 {
+            let Try { sent, given_up, failure, number, before } = &**newest;
+            if failure.fate == Fate::Unknown {
+                let (failure, before) = (failure.clone(), Self::default());
+                let (sent, given_up, number) = (*sent, *given_up, *number);
+                return Self(Some(Arc::new(Try { sent, given_up, failure, number, before })));
+            }
+            trail = before;
+        }
+        Self::default()
     }
 
     /// Tries in all, told or not.
@@ -121,5 +136,17 @@ mod tests {
         }
         assert_eq!(trail.len(), 1003);
         assert!(trail.attempts(at(0)).len() <= 64);
+    }
+
+    #[test]
+    fn a_try_that_was_never_answered_is_told_however_many_follow() {
+        let at = Moment::from_start(Duration::from_secs(1));
+        let mut trail = Trail::default().with(at, at, Failure::unknown("Timeout", ""));
+        for _ in 0..1000 {
+            trail = trail.with(at, at, Failure::refused("E", ""));
+            let attempts = trail.attempts(at);
+            assert!(attempts.len() <= 64);
+            assert_eq!(attempts[0].fate, Fate::Unknown);
+        }
     }
 }
