@@ -13,6 +13,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use pyo3::prelude::*;
 
 use crate::error;
@@ -69,9 +70,7 @@ impl Access {
     /// The configuration of any of the SDK's clients. Reads the environment and AWS's files; asks nobody over a network.
     pub(crate) fn sdk_config(self, py: Python<'_>) -> PyResult<SdkConfig> {
         let Self { region, endpoint_url, credentials } = self;
-        let http = runtime::current().http.get_or_init(|| {
-            Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
-        });
+        let http = runtime::current().http.get_or_init(http_client);
         let loaded = async move {
             let region = match region {
                 Some(region) => Some(Region::new(region)),
@@ -102,6 +101,11 @@ impl Access {
             )
         })
     }
+}
+
+/// A pool of connections of its own.
+pub(crate) fn http_client() -> SharedHttpClient {
+    Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
 }
 
 /// A pair or triple of strings, or credentials of botocore, which may be renewed from time to time.

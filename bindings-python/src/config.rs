@@ -45,11 +45,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The KPL's options, which come first: a keyword argument says more plainly what is meant.
 fn options(mut config: Config, keywords: &Keywords<'_>) -> PyResult<Config> {
-    let Some(options) = keywords.take("options")? else { return Ok(config) };
-    for item in options.call_method0("items")?.try_iter()? {
-        let (name, text): (String, String) = item?
-            .extract()
-            .map_err(|_| error::option("options", &options, "names and values, all strings"))?;
+    for (name, text) in keywords.options()? {
         let key: ConfigKey =
             name.parse().map_err(|unknown: UnknownKey| error::unknown_option(&name, &text, &unknown))?;
         config = config.set(key, &text).map_err(|wrong| error::kpl_option(&wrong, &text))?;

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
+use shardflow_consumer::{CheckpointError, RunError};
 use shardflow_local::StartError;
 use shardflow_local::kinesis::KinesisError;
 use shardflow_producer::{
@@ -55,6 +56,11 @@ pub(crate) fn kpl_option(error: &ConfigError, text: &str) -> PyErr {
     config(error.key().name(), text, &error.to_string())
 }
 
+pub(crate) fn kcl_option(error: &shardflow_consumer::ConfigError, text: &str) -> PyErr {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    config(error.key().name(), text, &format!("{error}{cause}"))
+}
+
 pub(crate) fn unknown_option(name: &str, text: &str, error: &UnknownKey) -> PyErr {
     config(name, text, &error.to_string())
 }
@@ -101,6 +107,50 @@ pub(crate) fn service(error: &KinesisError) -> PyErr {
             Err(error) => error,
         }
     })
+}
+
+/// A worker could not start, or not go on.
+pub(crate) fn run(error: &RunError) -> PyErr {
+    let code = match error {
+        RunError::Refused { code, .. } => Some(code.as_str()),
+        _ => None,
+    };
+    Python::attach(|py| {
+        let attributes = PyDict::new(py);
+        match attributes.set_item("code", code) {
+            Ok(()) => new(py, "ConsumerError", error.to_string(), &attributes),
+            Err(error) => error,
+        }
+    })
+}
+
+/// A consumer is asked for what it cannot do any more.
+pub(crate) fn consumer(message: &str) -> PyErr {
+    plain("ConsumerError", message.to_owned())
+}
+
+/// A checkpoint was not stored.
+pub(crate) fn checkpoint(error: &CheckpointError) -> PyErr {
+    let class = match error {
+        CheckpointError::LeaseLost => "LeaseLostError",
+        _ => "CheckpointError",
+    };
+    let code = match error {
+        CheckpointError::Store { code, .. } => Some(code.as_str()),
+        _ => None,
+    };
+    Python::attach(|py| {
+        let attributes = PyDict::new(py);
+        match attributes.set_item("code", code) {
+            Ok(()) => new(py, class, error.to_string(), &attributes),
+            Err(error) => error,
+        }
+    })
+}
+
+/// A batch was done with before its checkpoint was asked for.
+pub(crate) fn checkpoint_of_done() -> PyErr {
+    plain("CheckpointError", "the batch was let go by done(): the next checkpoint of its shard covers it".to_owned())
 }
 
 /// A record was not accepted.

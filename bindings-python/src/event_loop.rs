@@ -12,12 +12,17 @@ use tokio::task::AbortHandle;
 
 use crate::runtime;
 
-/// A loop, and the futures that are to be resolved in it.
+/// A loop, and what is to be done in it.
 pub(crate) struct EventLoop {
     event_loop: Py<PyAny>,
     generation: usize,
     handle: Handle,
-    due: Mutex<Vec<Due>>,
+    due: Mutex<Vec<Task>>,
+}
+
+enum Task {
+    Resolve(Due),
+    Call(Box<dyn FnOnce(Python<'_>) + Send>),
 }
 
 /// A future of asyncio's, and what is to be its outcome.
@@ -55,10 +60,20 @@ impl EventLoop {
         self.event_loop.call_method0(py, "create_future")
     }
 
-    /// Leaves an outcome for the loop, and tells it if it has not been told since it last looked.
+    /// Leaves an outcome for the loop.
     pub(crate) fn resolve(self: &Arc<Self>, due: Due) {
+        self.leave(Task::Resolve(due));
+    }
+
+    /// Has the loop call something, soon; a loop that is closed drops it.
+    pub(crate) fn soon(self: &Arc<Self>, call: impl FnOnce(Python<'_>) + Send + 'static) {
+        self.leave(Task::Call(Box::new(call)));
+    }
+
+    /// Leaves a task for the loop, and tells it if it has not been told since it last looked.
+    fn leave(self: &Arc<Self>, task: Task) {
         let mut all = self.due();
-        all.push(due);
+        all.push(task);
         let first = all.len() == 1;
         drop(all);
         if first {
@@ -74,11 +89,11 @@ impl EventLoop {
         let asked = look.and_then(|look| self.event_loop.call_method1(py, "call_soon_threadsafe", (look,)));
         // A loop that is closed has no futures any more that somebody awaits.
         if asked.is_err() {
-            self.due().clear();
+            drop(std::mem::take(&mut *self.due()));
         }
     }
 
-    fn due(&self) -> MutexGuard<'_, Vec<Due>> {
+    fn due(&self) -> MutexGuard<'_, Vec<Task>> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -89,7 +104,7 @@ impl fmt::Debug for EventLoop {
     }
 }
 
-/// What the loop calls: resolves all futures that are due.
+/// What the loop calls: does all that is due.
 #[pyclass(frozen)]
 struct Look(Arc<EventLoop>);
 
@@ -97,7 +112,13 @@ struct Look(Arc<EventLoop>);
 impl Look {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let due = std::mem::take(&mut *self.0.due());
-        due.into_iter().try_for_each(|due| due.resolve(py))
+        due.into_iter().try_for_each(|task| match task {
+            Task::Resolve(due) => due.resolve(py),
+            Task::Call(call) => {
+                call(py);
+                Ok(())
+            }
+        })
     }
 }
 

@@ -48,6 +48,13 @@ impl<'py> Keywords<'py> {
             .transpose()
     }
 
+    /// What the KPL or the KCL calls by a name of its own: names and values.
+    pub(crate) fn options(&self) -> PyResult<Vec<(String, String)>> {
+        let Some(options) = self.take("options")? else { return Ok(Vec::new()) };
+        let wrong = |_| error::option("options", &options, "names and values, all strings");
+        options.call_method0("items")?.try_iter()?.map(|item| item?.extract().map_err(wrong)).collect()
+    }
+
     /// All have been taken.
     pub(crate) fn finish(self) -> PyResult<()> {
         let Some(left) = self.0.and_then(|left| left.keys().into_iter().next()) else { return Ok(()) };

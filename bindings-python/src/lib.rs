@@ -9,13 +9,15 @@
 //! - `aws`: region, endpoint and credentials, from the environment or from a session of boto3;
 //! - `keywords`: keyword arguments, with their units;
 //! - `error`: the exceptions of `shardflow.errors`.
-#![forbid(unsafe_code)]
+//!
+//! `consume` is the consumer; what reads better in Python of it is in `python/shardflow/_consumer.py`.
 
 mod aggregation;
 mod async_producer;
 mod aws;
 mod callbacks;
 mod config;
+mod consume;
 mod core;
 mod error;
 mod event_loop;
@@ -41,6 +43,10 @@ mod _native {
     use super::aggregation::{Aggregator, is_aggregate, split};
     #[pymodule_export]
     use super::async_producer::{AsyncProducer, Put};
+    #[pymodule_export]
+    use super::consume::{
+        AsyncCheckpointer, AsyncDelivery, Batch, BatchRecords, Checkpointer, Delivery, ShardInfo, UserRecord, Worker,
+    };
     #[pymodule_export]
     use super::local::Service;
     #[pymodule_export]

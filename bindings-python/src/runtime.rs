@@ -13,6 +13,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
 
 use crate::callbacks::Callbacks;
+use crate::consume::Work;
 use crate::core::Core;
 use crate::error;
 
@@ -28,6 +29,8 @@ pub(crate) struct Process {
     pub(crate) http: OnceLock<SharedHttpClient>,
     /// Producers that are not closed: what they hold is sent before the process ends.
     open: Mutex<Vec<Arc<Core>>>,
+    /// Consumers that run: their leases are left to others before the process ends.
+    running: Mutex<Vec<Arc<Work>>>,
     /// Whether the end of a worker of `multiprocessing` has been looked at.
     watched: OnceLock<()>,
     /// The child's.
@@ -82,15 +85,21 @@ fn forked() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Sends what is still held, each producer within its time.
+/// Stops consumers, whose handlers may put records, and sends what is still held, each within its time.
 #[pyfunction]
 fn at_exit(py: Python<'_>) {
     let process = current();
     let most = if interrupted(py) { INTERRUPTED } else { Duration::MAX };
-    let open = std::mem::take(&mut *process.open());
+    let running = std::mem::take(&mut *process.running());
     let Some(runtime) = process.runtime.get() else { return };
     py.detach(|| {
         let closed = async {
+            let mut stopping = JoinSet::new();
+            for work in running {
+                stopping.spawn(async move { work.close(work.exit_timeout().min(most)).await });
+            }
+            stopping.join_all().await;
+            let open = std::mem::take(&mut *process.open());
             let mut closing = JoinSet::new();
             for core in open {
                 closing.spawn(async move {
@@ -158,6 +167,7 @@ impl Process {
             callbacks: OnceLock::new(),
             http: OnceLock::new(),
             open: Mutex::new(Vec::new()),
+            running: Mutex::new(Vec::new()),
             watched: OnceLock::new(),
             child: OnceLock::new(),
         }
@@ -183,11 +193,27 @@ impl Process {
     }
 
     pub(crate) fn opened(&self, py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
-        if self.watched.set(()).is_ok() {
-            watch_worker(py)?;
-        }
+        self.watch_once(py)?;
         self.open().push(Arc::clone(core));
         Ok(())
+    }
+
+    pub(crate) fn begun(&self, py: Python<'_>, work: &Arc<Work>) -> PyResult<()> {
+        self.watch_once(py)?;
+        self.running().push(Arc::clone(work));
+        Ok(())
+    }
+
+    pub(crate) fn ended(&self, work: &Work) {
+        self.running().retain(|running| !std::ptr::eq(&raw const **running, work));
+    }
+
+    fn running(&self) -> MutexGuard<'_, Vec<Arc<Work>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watch_once(&self, py: Python<'_>) -> PyResult<()> {
+        if self.watched.set(()).is_ok() { watch_worker(py) } else { Ok(()) }
     }
 
     pub(crate) fn closed(&self, core: &Core) {

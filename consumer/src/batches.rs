@@ -10,7 +10,7 @@ use shardflow_core::WorkerId;
 use tokio::sync::mpsc;
 
 use crate::offer::{Acknowledger, Offer};
-use crate::{Delivery, RunError, Stopper, Worker};
+use crate::{Delivery, RunError, Stopper, Watch, Worker};
 
 /// The batches of all shards that a worker has, in one stream. Made by [`Consumer::batches`](crate::Consumer::batches).
 ///
@@ -85,6 +85,12 @@ impl Batches {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.worker.stopper()
+    }
+
+    /// A handle that tells how the worker stands, for a health check for example.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.worker.watch()
     }
 
     /// The worker's name, as it stands in the lease table.

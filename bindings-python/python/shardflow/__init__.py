@@ -1,4 +1,4 @@
-"""Amazon Kinesis Data Streams, in one process: a producer that aggregates as the KPL does, and a Kinesis for tests.
+"""Amazon Kinesis Data Streams, in one process: a producer as the KPL, a consumer as the KCL, and a Kinesis for tests.
 
 >>> import shardflow
 >>> with shardflow.LocalKinesis() as kinesis:
@@ -10,15 +10,24 @@
 """
 
 from ._aggregation import Aggregate, aggregate, deaggregate
+from ._consumer import AsyncConsumer, Consumer
+from ._handlers import AsyncRecordProcessor, DeadLetter, RecordProcessor, Retry
 from ._local import LocalKinesis, Shard, StoredRecord
 from ._native import (
     Aggregator,
+    AsyncCheckpointer,
+    AsyncDelivery,
     AsyncProducer,
+    Batch,
+    Checkpointer,
+    Delivery,
     Producer,
     Receipt,
     Record,
+    ShardInfo,
     Ticket,
     Tickets,
+    UserRecord,
     __version__,
     is_aggregate,
 )
@@ -26,12 +35,15 @@ from .errors import (
     AbandonedError,
     Attempt,
     BufferFullError,
+    CheckpointError,
     ClosedError,
     ConfigError,
+    ConsumerError,
     ExpiredError,
     FlushError,
     ForkedError,
     InvalidError,
+    LeaseLostError,
     PutError,
     RecordError,
     RecordTooLargeError,
@@ -40,37 +52,56 @@ from .errors import (
     ShardflowError,
     WaitTimeout,
 )
+from .health import Health, ShardHealth
 from .statistics import ShardStats, Stats
 
 __all__ = [
     "AbandonedError",
     "Aggregate",
     "Aggregator",
+    "AsyncCheckpointer",
+    "AsyncConsumer",
+    "AsyncDelivery",
     "AsyncProducer",
+    "AsyncRecordProcessor",
     "Attempt",
+    "Batch",
     "BufferFullError",
+    "CheckpointError",
+    "Checkpointer",
     "ClosedError",
     "ConfigError",
+    "Consumer",
+    "ConsumerError",
+    "DeadLetter",
+    "Delivery",
     "ExpiredError",
     "FlushError",
     "ForkedError",
+    "Health",
     "InvalidError",
+    "LeaseLostError",
     "LocalKinesis",
     "Producer",
     "PutError",
     "Receipt",
     "Record",
     "RecordError",
+    "RecordProcessor",
     "RecordTooLargeError",
     "RefusedError",
+    "Retry",
     "ServiceError",
     "Shard",
+    "ShardHealth",
+    "ShardInfo",
     "ShardStats",
     "ShardflowError",
     "Stats",
     "StoredRecord",
     "Ticket",
     "Tickets",
+    "UserRecord",
     "WaitTimeout",
     "__version__",
     "aggregate",

@@ -1,22 +1,33 @@
 """What is written in Rust. Import it from `shardflow`."""
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, final
+from typing import Any, Literal, Protocol, Self, final, overload
 
 from .errors import RecordError
+from .health import Health
 from .statistics import Stats
 
 __all__ = [
     "Aggregator",
+    "AsyncCheckpointer",
+    "AsyncDelivery",
     "AsyncProducer",
+    "Batch",
+    "BatchRecords",
+    "Checkpointer",
+    "Delivery",
     "Producer",
     "Put",
     "Receipt",
     "Record",
     "Service",
+    "ShardInfo",
     "Ticket",
     "Tickets",
+    "UserRecord",
+    "Worker",
     "__version__",
     "is_aggregate",
     "split",
@@ -340,6 +351,206 @@ class Put:
     def __await__(self) -> Generator[Any, None, Ticket]: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> None: ...
+
+@final
+class UserRecord:
+    """A record as an application reads it, taken out of its aggregate. `memoryview(record)` is its data without a copy.
+
+    Making one is for tests of handlers.
+    """
+
+    def __new__(
+        cls,
+        data: _Data,
+        partition_key: str | None = None,
+        *,
+        sequence_number: str,
+        sub_sequence_number: int = 0,
+        approximate_arrival_timestamp: datetime | None = None,
+        explicit_hash_key: int | None = None,
+        aggregated: bool = False,
+        out_of_range: bool = False,
+    ) -> Self: ...
+    @property
+    def data(self) -> bytes:
+        """Its data, a copy for each time it is asked for."""
+
+    @property
+    def partition_key(self) -> str | None:
+        """Its partition key; None where the stream distributes records by itself."""
+
+    @property
+    def explicit_hash_key(self) -> int | None:
+        """The hash key that it was given. Only aggregates keep it."""
+
+    @property
+    def sequence_number(self) -> str:
+        """The place of the Kinesis record that carried it. Records of one aggregate share it."""
+
+    @property
+    def sub_sequence_number(self) -> int:
+        """Its place in that, 0 if it travelled alone. The two together name it for good."""
+
+    @property
+    def approximate_arrival_timestamp(self) -> datetime | None:
+        """When the service took it, in UTC, to the millisecond."""
+
+    @property
+    def aggregated(self) -> bool:
+        """Whether it came out of an aggregate."""
+
+    @property
+    def out_of_range(self) -> bool:
+        """Whether its aggregate lies in a shard that does not own it: left by a split, and then it comes again, or by a
+        writer that does not look at shards."""
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __getnewargs_ex__(self) -> tuple[Any, Any]: ...
+
+@final
+class ShardInfo:
+    """The shard that a handler is made for, and where it goes on."""
+
+    @property
+    def stream(self) -> str:
+        """The stream, as it was given."""
+
+    @property
+    def stream_identifier(self) -> str | None:
+        """Account, name and creation of the stream, where the consumer reads several."""
+
+    @property
+    def shard_id(self) -> str:
+        """The shard."""
+
+    @property
+    def sequence_number(self) -> str:
+        """Everything up to here is done; `TRIM_HORIZON`, `LATEST` or `AT_TIMESTAMP` where nothing is."""
+
+    @property
+    def sub_sequence_number(self) -> int:
+        """The place in the aggregate there."""
+
+    @property
+    def hash_keys(self) -> tuple[int, int] | None:
+        """The first and the last hash key that it owns, if its lease says so."""
+
+    @property
+    def pending(self) -> tuple[str, int, bytes | None] | None:
+        """A checkpoint that was noted and not made, by a worker in another language: sequence number, sub-sequence
+        number, and the state that came with it."""
+
+class Batch:
+    """Records of one shard, in order; at least one."""
+
+    @property
+    def stream(self) -> str:
+        """The stream, as it was given."""
+
+    @property
+    def shard_id(self) -> str:
+        """The shard."""
+
+    @property
+    def millis_behind_latest(self) -> int:
+        """How far behind the newest record of the shard its last one is; 0 when there was nothing more to read."""
+
+    def data(self) -> list[bytes]:
+        """The data of all, without an object for each record."""
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: int, /) -> UserRecord: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> list[UserRecord]: ...
+    def __iter__(self) -> Iterator[UserRecord]: ...
+
+@final
+class BatchRecords:
+    """Goes through a batch."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> UserRecord: ...
+
+@final
+class Delivery(Batch):
+    """A batch of a loop. Its shard's next one comes when it is acknowledged; one that is dropped comes again."""
+
+    def checkpoint(self) -> None:
+        """Everything up to its end is done: stores that. Once more, it changes nothing.
+
+        Raises LeaseLostError if another worker has the shard, CheckpointError if the lease table refuses it. The batch is
+        done in any case.
+        """
+
+    def done(self) -> None:
+        """Everything up to its end is done, which the next checkpoint of its shard covers: there is one at the shard's end
+        and when the worker stops, too. After a crash it comes again."""
+
+@final
+class AsyncDelivery(Batch):
+    """As `Delivery`, for asyncio."""
+
+    def checkpoint(self) -> Awaitable[None]:
+        """As `Delivery.checkpoint`. It is carried out by the call; awaiting it tells what became of it."""
+
+    def done(self) -> None:
+        """As `Delivery.done`."""
+
+@final
+class Checkpointer:
+    """Stores how far a shard has been processed, for as long as its lease is held."""
+
+    def checkpoint(
+        self, at: Batch | UserRecord | str | None = None, sub_sequence_number: int | None = None
+    ) -> None:
+        """Everything up to there is done: the end of a batch, a record, a sequence number; or all that the handler was
+        given. What is behind the last checkpoint changes nothing.
+
+        Raises LeaseLostError if another worker has the shard; CheckpointError if the lease table refuses it, or the handler
+        was not given that yet.
+        """
+
+@final
+class AsyncCheckpointer:
+    """As `Checkpointer`, for asyncio."""
+
+    def checkpoint(
+        self, at: Batch | UserRecord | str | None = None, sub_sequence_number: int | None = None
+    ) -> Awaitable[None]:
+        """As `Checkpointer.checkpoint`. Cancelling it can leave it stored."""
+
+@final
+class Worker:
+    """What `Consumer` and `AsyncConsumer` are made of."""
+
+    def __new__(cls, streams: str | list[str], app: str, keywords: dict[str, Any] | None) -> Self: ...
+    @property
+    def streams(self) -> list[str]: ...
+    @property
+    def app(self) -> str: ...
+    @property
+    def checkpoint_on_next(self) -> bool: ...
+    @property
+    def exit_timeout(self) -> float: ...
+    def next(self, last: Delivery | None) -> Delivery | None: ...
+    def next_async(self, last: AsyncDelivery | None) -> Awaitable[AsyncDelivery | None]: ...
+    def run(
+        self,
+        factory: Callable[[ShardInfo], object],
+        policy: tuple[int | None, str, Callable[..., object] | None, float, float, float],
+        in_loop: bool,
+    ) -> None: ...
+    def wait(self) -> None: ...
+    def wait_async(self) -> Awaitable[None]: ...
+    def stop(self) -> None: ...
+    def stop_within(self, timeout: float) -> None: ...
+    def close(self, timeout: float | None) -> None: ...
+    def close_async(self, timeout: float | None) -> Awaitable[None]: ...
+    def health(self) -> Health: ...
 
 @final
 class Aggregator:

@@ -13,12 +13,15 @@ __all__ = [
     "AbandonedError",
     "Attempt",
     "BufferFullError",
+    "CheckpointError",
     "ClosedError",
     "ConfigError",
+    "ConsumerError",
     "ExpiredError",
     "FlushError",
     "ForkedError",
     "InvalidError",
+    "LeaseLostError",
     "PutError",
     "RecordError",
     "RecordTooLargeError",
@@ -180,3 +183,25 @@ class RefusedError(RecordError):
 
 class AbandonedError(RecordError):
     """The producer was closed, and its time was up, before the record was delivered."""
+
+
+class ConsumerError(ShardflowError):
+    """A consumer could not start, or not go on: no such stream, access denied, no answer; or it is used twice."""
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        """The service's code, such as `ResourceNotFoundException`, if it has refused."""
+
+
+class CheckpointError(ShardflowError):
+    """A checkpoint was not stored: the lease table refused it, or it is ahead of what was given."""
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        """The code of DynamoDB, such as `AccessDeniedException`, if it has refused."""
+
+
+class LeaseLostError(CheckpointError):
+    """The lease is no longer this worker's. Another one goes on from the last checkpoint: stop."""
