@@ -94,10 +94,11 @@ pub(crate) fn write(py: Python<'_>, line: &Line) {
 
 /// Tells of an exception that an application's own code has raised where nobody can catch it.
 pub(crate) fn write_raised(py: Python<'_>, what: &str, raised: PyErr) {
-    let handled = || -> PyResult<()> {
+    let handled = move || -> PyResult<()> {
         let logger = py.import("logging")?.call_method1("getLogger", ("shardflow",))?;
         let keywords = PyDict::new(py);
-        keywords.set_item("exc_info", raised.value(py))?;
+        // With the traceback, which the value alone does not have.
+        keywords.set_item("exc_info", raised.into_value(py))?;
         logger.call_method("error", (what,), Some(&keywords))?;
         Ok(())
     };
@@ -172,7 +173,8 @@ struct Text {
 impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let written = match field.name() {
-            "message" => write!(self.message, "{value:?}"),
+            // A field of that name comes behind the event's own.
+            "message" if self.message.is_empty() => write!(self.message, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),
         };
         written.expect("text can always be longer");
@@ -180,7 +182,7 @@ impl Visit for Text {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "message" => self.message.push_str(value),
+            "message" if self.message.is_empty() => self.message.push_str(value),
             _ => self.record_debug(field, &value),
         }
     }

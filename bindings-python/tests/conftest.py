@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 
 import pytest
 
-from shardflow import LocalKinesis
+from shardflow import LocalKinesis, Producer
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -35,6 +36,22 @@ def run(kinesis: LocalKinesis) -> Run:
         )
 
     return program
+
+
+def eventually(holds: Callable[[], object], seconds: float = 60) -> None:
+    """Waits until something holds; the time is for a machine that is busy."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it does not come true"
+        time.sleep(0.01)
+
+
+def fill(kinesis: LocalKinesis, count: int, stream: str = "orders") -> list[bytes]:
+    """Puts so many records, numbered, each under a key of its own."""
+    data = [b"%d" % number for number in range(count)]
+    with Producer(stream, rate_limit=1_000_000, **kinesis.client) as producer:
+        producer.put_many([(str(number), one) for number, one in enumerate(data)]).result(timeout=60)
+    return data
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -69,7 +69,9 @@ impl UserRecord {
         let arrival = approximate_arrival_timestamp
             .map(|at| -> PyResult<_> {
                 let seconds: f64 = at.call_method0("timestamp")?.extract()?;
-                Ok(UNIX_EPOCH + Duration::try_from_secs_f64(seconds).unwrap_or_default())
+                let since = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+                // As exact as the service: a float is a little off.
+                Ok(UNIX_EPOCH + Duration::from_millis(u64::try_from((since.as_micros() + 500) / 1000).unwrap_or(0)))
             })
             .transpose()?;
         let mut made = shardflow_core::UserRecord::alone(KinesisRecord {
