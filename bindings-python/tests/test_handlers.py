@@ -323,9 +323,13 @@ def test_a_shard_that_is_stopped_rests_and_others_go_on(kinesis: LocalKinesis) -
 
 
 def test_two_workers_share_the_shards_and_one_gives_its_own_back(kinesis: LocalKinesis) -> None:
+    begun: list[str] = []
     requested: list[str] = []
 
     class Processor(RecordProcessor):
+        def initialize(self, shard: ShardInfo) -> None:
+            begun.append(shard.shard_id)
+
         def process_records(self, batch: Batch, checkpointer: Checkpointer) -> None:
             pass
 
@@ -338,10 +342,10 @@ def test_two_workers_share_the_shards_and_one_gives_its_own_back(kinesis: LocalK
     with Running(one, Processor) as first:
         eventually(lambda: one.health().leases == 4)
         with Running(other, Processor) as second:
-            eventually(lambda: (one.health().leases, other.health().leases) == (2, 2), 120)
+            eventually(lambda: (one.health().leases, other.health().leases, len(begun)) == (2, 2, 6), 120)
             assert len(requested) == 2, "each shard that was handed over was asked for"
             second.stop()
-        eventually(lambda: one.health().leases == 4)
+        eventually(lambda: len(begun) == 8)
         first.stop()
     assert len(requested) == 8
 

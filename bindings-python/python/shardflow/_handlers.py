@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from ._native import AsyncCheckpointer, Batch, Checkpointer, ShardInfo, UserRecord
 from .errors import ConfigError
@@ -128,11 +128,14 @@ class AsyncRecordProcessor:
 class _OfProcessor:
     """What the worker calls, over a `RecordProcessor`."""
 
-    def __init__(self, processor: RecordProcessor, shard: ShardInfo) -> None:
-        self._processor = processor
+    _processor: RecordProcessor
+
+    def __init__(self, make: Callable[[], RecordProcessor], shard: ShardInfo) -> None:
+        self._make = make
         self._shard = shard
 
     def initialize(self) -> None:
+        self._processor = self._make()
         self._processor.initialize(self._shard)
 
     def process(self, batch: Batch, checkpointer: Checkpointer) -> None:
@@ -150,11 +153,14 @@ class _OfProcessor:
 class _OfAsyncProcessor:
     """The same, over an `AsyncRecordProcessor`."""
 
-    def __init__(self, processor: AsyncRecordProcessor, shard: ShardInfo) -> None:
-        self._processor = processor
+    _processor: AsyncRecordProcessor
+
+    def __init__(self, make: Callable[[], AsyncRecordProcessor], shard: ShardInfo) -> None:
+        self._make = make
         self._shard = shard
 
     async def initialize(self) -> None:
+        self._processor = self._make()
         await self._processor.initialize(self._shard)
 
     async def process(self, batch: Batch, checkpointer: AsyncCheckpointer) -> None:
@@ -219,12 +225,12 @@ def factory(handler: object) -> tuple[Factory, bool]:
     """What makes a shard's calls, and whether these are coroutines."""
     if isinstance(handler, type):
         if issubclass(handler, AsyncRecordProcessor):
-            return (lambda shard: _OfAsyncProcessor(handler(), shard)), True
+            return (lambda shard: _OfAsyncProcessor(handler, shard)), True
         if issubclass(handler, RecordProcessor):
             # Its records would be gone without a word: nobody would await the call.
             if inspect.iscoroutinefunction(handler.process_records):
                 raise TypeError(f"{handler.__name__} has coroutines: it is an AsyncRecordProcessor")
-            return (lambda shard: _OfProcessor(handler(), shard)), False
+            return (lambda shard: _OfProcessor(handler, shard)), False
     elif isinstance(handler, (RecordProcessor, AsyncRecordProcessor)):
         raise TypeError(f"each shard needs a processor of its own: give the class {type(handler).__name__}")
     elif inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):
@@ -232,3 +238,24 @@ def factory(handler: object) -> tuple[Factory, bool]:
     elif callable(handler):
         return (lambda _shard: _OfFunction(handler)), False
     raise TypeError("a handler is a class of RecordProcessor, or a function of a Batch")
+
+
+class _Jobs(Protocol):
+    """Calls for a thread, from Rust."""
+
+    def next(self) -> tuple[Callable[..., object], tuple[object, ...]] | None: ...
+    def done(self, raised: BaseException | None) -> None: ...
+
+
+def serve(jobs: _Jobs) -> None:
+    """What the thread of a shard does."""
+    while (job := jobs.next()) is not None:
+        call, arguments = job
+        try:
+            call(*arguments)
+        except BaseException as raised:
+            jobs.done(raised)
+        else:
+            jobs.done(None)
+        # Nothing is held while it waits.
+        del job, call, arguments

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use shardflow_consumer::{DeadLetter, ErrorPolicy};
 
 use super::UserRecord;
@@ -52,12 +53,12 @@ impl Policy {
 }
 
 async fn send(place: Place, sink: Arc<Py<PyAny>>, letter: DeadLetter) -> Result<(), Raised> {
-    let call = move |py: Python<'_>| {
+    let prepare = move |py: Python<'_>| {
         let DeadLetter { stream, shard_id, record, error, .. } = letter;
         let class = py.import("shardflow")?.getattr("DeadLetter")?;
         let record = UserRecord::alone(record);
         let letter = class.call1((stream.to_string(), shard_id.as_str(), record, error))?;
-        sink.call1(py, (letter,))
+        Ok((sink.clone_ref(py), PyTuple::new(py, [letter])?.unbind()))
     };
-    place.call(call, "the function for dead letters has raised").await
+    place.call(prepare, "the function for dead letters has raised").await
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use shardflow_consumer::{Batch, Checkpointer, RecordProcessor, ShardInfo, Stop};
 use tokio::sync::oneshot;
 
@@ -24,24 +25,28 @@ pub(crate) enum Place {
 #[error("{0}")]
 pub(crate) struct Raised(String);
 
+/// What becomes of a call.
+pub(crate) type Outcome = Result<(), Raised>;
+
+/// Gives what is to be called, and with what.
+pub(crate) type Prepare = Box<dyn FnOnce(Python<'_>) -> PyResult<(Py<PyAny>, Py<PyTuple>)> + Send>;
+
 impl Place {
     /// Calls Python. In an event loop, what the call gives is awaited there; to drop this cancels it.
-    pub(crate) async fn call<F>(&self, call: F, what: &'static str) -> Result<(), Raised>
+    pub(crate) async fn call<F>(&self, prepare: F, what: &'static str) -> Outcome
     where
-        F: FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
+        F: FnOnce(Python<'_>) -> PyResult<(Py<PyAny>, Py<PyTuple>)> + Send + 'static,
     {
-        if let Self::Loop(event_loop) = self {
-            return in_loop(event_loop, call, what).await;
-        }
         let (tell, told) = oneshot::channel();
-        let run = move |py: Python<'_>| {
-            let done = call(py).map(drop).map_err(|raised| raised_in(py, what, raised));
-            // Nobody waits when the shard has been given up at once.
-            let _heard = tell.send(done).is_ok();
-        };
         match self {
-            Self::Thread(thread) => thread.call(run),
-            Self::Threads | Self::Loop(_) => {
+            Self::Loop(event_loop) => return in_loop(event_loop, prepare, what).await,
+            Self::Thread(thread) => thread.call(Box::new(prepare), what, tell),
+            Self::Threads => {
+                let run = move |py: Python<'_>| {
+                    let done = call(py, prepare).map(drop).map_err(|raised| raised_in(py, what, raised));
+                    // Nobody waits when the shard has been given up at once.
+                    let _heard = tell.send(done).is_ok();
+                };
                 drop(tokio::task::spawn_blocking(|| Python::try_attach(run)));
             }
         }
@@ -63,10 +68,18 @@ impl Place {
     }
 }
 
-/// Calls something in an event loop and awaits it there. If it is dropped, what runs there is cancelled.
-async fn in_loop<F>(event_loop: &Arc<EventLoop>, call: F, what: &'static str) -> Result<(), Raised>
+fn call<F>(py: Python<'_>, prepare: F) -> PyResult<Py<PyAny>>
 where
-    F: FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
+    F: FnOnce(Python<'_>) -> PyResult<(Py<PyAny>, Py<PyTuple>)>,
+{
+    let (function, arguments) = prepare(py)?;
+    function.call1(py, arguments)
+}
+
+/// Calls something in an event loop and awaits it there. If it is dropped, what runs there is cancelled.
+async fn in_loop<F>(event_loop: &Arc<EventLoop>, prepare: F, what: &'static str) -> Outcome
+where
+    F: FnOnce(Python<'_>) -> PyResult<(Py<PyAny>, Py<PyTuple>)> + Send + 'static,
 {
     let (tell, told) = oneshot::channel();
     let mut running = Running { event_loop: Arc::clone(event_loop), task: Arc::default(), is_over: false };
@@ -77,7 +90,7 @@ where
             return;
         }
         let done = Done { tell: Mutex::new(Some(tell)), what };
-        match call(py).and_then(|called| begin(py, &called, &task)) {
+        match call(py, prepare).and_then(|called| begin(py, &called, &task)) {
             Ok(None) => done.tell(Ok(())),
             Ok(Some(begun)) => {
                 if let Err(error) = Py::new(py, done).and_then(|done| begun.call_method1("add_done_callback", (done,)))
@@ -135,7 +148,7 @@ impl Drop for Running {
 /// Called when a handler's task is done.
 #[pyclass(frozen)]
 struct Done {
-    tell: Mutex<Option<oneshot::Sender<Result<(), Raised>>>>,
+    tell: Mutex<Option<oneshot::Sender<Outcome>>>,
     what: &'static str,
 }
 
@@ -159,7 +172,7 @@ impl Done {
 }
 
 impl Done {
-    fn tell(&self, outcome: Result<(), Raised>) {
+    fn tell(&self, outcome: Outcome) {
         let tell = self.tell.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Nobody waits when the shard has been given up at once.
         let _heard = tell.is_some_and(|tell| tell.send(outcome).is_ok());
@@ -167,7 +180,7 @@ impl Done {
 }
 
 /// Puts what was raised into the log, with its traceback.
-fn raised_in(py: Python<'_>, what: &str, raised: PyErr) -> Raised {
+pub(super) fn raised_in(py: Python<'_>, what: &str, raised: PyErr) -> Raised {
     let text = raised.to_string();
     logging::write_raised(py, what, raised);
     Raised(text)
@@ -188,13 +201,14 @@ impl Processor {
         Self { place, shard: shard.clone(), factory, made: Arc::default() }
     }
 
-    async fn call<F>(&self, method: F, what: &'static str) -> Result<(), Raised>
+    /// Calls a method of what was made for this shard.
+    async fn call<F>(&self, method: &'static str, arguments: F, what: &'static str) -> Outcome
     where
-        F: FnOnce(&Bound<'_, PyAny>) -> PyResult<Py<PyAny>> + Send + 'static,
+        F: FnOnce(Python<'_>) -> PyResult<Py<PyTuple>> + Send + 'static,
     {
         let (factory, made) = (Arc::clone(&self.factory), Arc::clone(&self.made));
         let shard = super::ShardInfo::from(&self.shard);
-        let call = move |py: Python<'_>| {
+        let prepare = move |py: Python<'_>| {
             let processor = match made.get() {
                 Some(made) => made.clone_ref(py),
                 None => {
@@ -202,9 +216,9 @@ impl Processor {
                     made.get_or_init(|| new).clone_ref(py)
                 }
             };
-            method(processor.bind(py))
+            Ok((processor.getattr(py, method)?, arguments(py)?))
         };
-        self.place.call(call, what).await
+        self.place.call(prepare, what).await
     }
 
     fn checkpointer(&self, checkpointer: &Checkpointer) -> impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + use<> {
@@ -222,22 +236,20 @@ impl Processor {
 impl RecordProcessor for Processor {
     type Error = Raised;
 
-    async fn initialize(&mut self, _shard: &ShardInfo) -> Result<(), Raised> {
-        let method = |processor: &Bound<'_, PyAny>| processor.call_method0("initialize").map(Bound::unbind);
-        self.call(method, "a handler could not begin").await
+    async fn initialize(&mut self, _shard: &ShardInfo) -> Outcome {
+        let arguments = |py: Python<'_>| Ok(PyTuple::empty(py).unbind());
+        self.call("initialize", arguments, "a handler could not begin").await
     }
 
-    async fn process(&mut self, batch: &Batch, checkpointer: &Checkpointer) -> Result<(), Raised> {
+    async fn process(&mut self, batch: &Batch, checkpointer: &Checkpointer) -> Outcome {
         let batch = super::Batch::new(batch.clone(), &self.shard);
         let checkpointer = self.checkpointer(checkpointer);
-        let method = move |processor: &Bound<'_, PyAny>| {
-            let checkpointer = checkpointer(processor.py())?;
-            processor.call_method1("process", (batch, checkpointer)).map(Bound::unbind)
-        };
-        self.call(method, "a handler has raised").await
+        let arguments =
+            |py: Python<'_>| Ok((batch, checkpointer(py)?).into_pyobject(py)?.unbind());
+        self.call("process", arguments, "a handler has raised").await
     }
 
-    async fn stopping(&mut self, why: Stop, checkpointer: &Checkpointer) -> Result<(), Raised> {
+    async fn stopping(&mut self, why: Stop, checkpointer: &Checkpointer) -> Outcome {
         let why = match why {
             Stop::ShardEnd => "shard_end",
             Stop::Handoff => "handoff",
@@ -245,10 +257,8 @@ impl RecordProcessor for Processor {
             _ => "shutdown",
         };
         let checkpointer = self.checkpointer(checkpointer);
-        let method = move |processor: &Bound<'_, PyAny>| {
-            let checkpointer = checkpointer(processor.py())?;
-            processor.call_method1("stopping", (why, checkpointer)).map(Bound::unbind)
-        };
-        self.call(method, "a handler has raised at its end").await
+        let arguments =
+            move |py: Python<'_>| Ok((why, checkpointer(py)?).into_pyobject(py)?.unbind());
+        self.call("stopping", arguments, "a handler has raised at its end").await
     }
 }

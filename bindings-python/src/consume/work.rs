@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use shardflow_consumer::{
-    Batches, CheckpointMode, Consumer, ErrorPolicy, Health, RunError, ShardInfo, Stopper, Watch,
+    Batches, CheckpointMode, Consumer, ErrorPolicy, Health, RunError, ShardInfo, Stopper, Watch, WorkerState,
 };
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -33,15 +33,10 @@ pub(crate) struct Work {
 struct Begun {
     watch: Watch,
     stopper: Stopper,
-    way: Way,
-}
-
-#[derive(Clone, Debug)]
-enum Way {
-    /// To a loop.
-    Batches(Arc<tokio::sync::Mutex<Batches>>),
-    /// To handlers; tells how it has ended.
-    Handlers(watch::Receiver<Option<Result<(), RunError>>>),
+    /// How it has ended.
+    ended: watch::Receiver<Option<Result<(), RunError>>>,
+    /// For a loop; without them it calls handlers.
+    batches: Option<Arc<tokio::sync::Mutex<Batches>>>,
 }
 
 /// How long a worker may take to end beyond what its handlers are given: it writes its leases meanwhile.
@@ -81,16 +76,16 @@ impl Work {
                 return Ok(None);
             }
             let _within = runtime::current().handle()?.enter();
-            let batches = self.consumer(ErrorPolicy::retry()).batches(CheckpointMode::Manual);
-            let batches = batches.map_err(|error| error::run(&error))?;
+            let (consumer, ended) = self.consumer(ErrorPolicy::retry());
+            let batches = consumer.batches(CheckpointMode::Manual).map_err(|error| error::run(&error))?;
             let (watch, stopper) = (batches.watch(), batches.stopper());
-            let way = Way::Batches(Arc::new(tokio::sync::Mutex::new(batches)));
-            *begun = Some(Begun { watch, stopper, way });
+            let batches = Some(Arc::new(tokio::sync::Mutex::new(batches)));
+            *begun = Some(Begun { watch, stopper, ended, batches });
             runtime::current().begun(py, self)?;
         }
-        match begun.as_ref().map(|begun| &begun.way) {
-            Some(Way::Batches(batches)) => Ok(Some(Arc::clone(batches))),
-            _ => Err(error::consumer("this consumer runs handlers: it has no batches for a loop")),
+        match begun.as_ref().and_then(|begun| begun.batches.as_ref()) {
+            Some(batches) => Ok(Some(Arc::clone(batches))),
+            None => Err(error::consumer("this consumer runs handlers: it has no batches for a loop")),
         }
     }
 
@@ -111,23 +106,30 @@ impl Work {
         let _within = handle.enter();
         let factory = Arc::new(factory);
         let processor = move |shard: &ShardInfo| Processor::new(shard, &place, &factory);
-        let worker = self.consumer(policy).run(processor).map_err(|error| error::run(&error))?;
+        let (consumer, ended) = self.consumer(policy);
+        let worker = consumer.run(processor).map_err(|error| error::run(&error))?;
         let (watch, stopper) = (worker.watch(), worker.stopper());
-        let (tell, ended) = watch::channel(None);
-        drop(handle.spawn(async move {
-            tell.send_replace(Some(worker.await));
-        }));
-        *begun = Some(Begun { watch, stopper, way: Way::Handlers(ended) });
+        // A worker runs for as long as it is held; how it ends is told by its state.
+        drop(handle.spawn(async move { worker.await.is_ok() }));
+        *begun = Some(Begun { watch, stopper, ended, batches: None });
         runtime::current().begun(py, self)
     }
 
-    fn consumer(&self, policy: ErrorPolicy) -> Consumer {
+    /// A consumer, and what tells when its worker has ended, and how.
+    fn consumer(&self, policy: ErrorPolicy) -> (Consumer, watch::Receiver<Option<Result<(), RunError>>>) {
         let Settings { kinesis, leases, source, config, .. } = &self.settings;
-        let (kinesis, leases, config) = (kinesis.clone(), leases.clone(), config.clone().on_error(policy));
-        match source {
+        let (tell, ended) = watch::channel(None);
+        let config = config.clone().on_error(policy).on_state(move |_worker, state| {
+            if let WorkerState::Stopped { error } = state {
+                tell.send_replace(Some(error.clone().map_or(Ok(()), Err)));
+            }
+        });
+        let (kinesis, leases) = (kinesis.clone(), leases.clone());
+        let consumer = match source {
             Source::One(stream) => Consumer::new(kinesis, leases, stream.clone(), config),
             Source::Several(streams) => Consumer::streams(kinesis, leases, streams.clone(), config),
-        }
+        };
+        (consumer, ended)
     }
 
     /// The next batch for a loop; nothing behind the end.
@@ -169,10 +171,10 @@ impl Work {
         self.begun().as_ref().map(|begun| begun.watch.health())
     }
 
-    /// Until handlers have come to their end.
+    /// Until it has ended; without end if it was never started.
     pub(crate) async fn ended(&self) -> Result<(), RunError> {
-        let way = self.begun().as_ref().map(|begun| begun.way.clone());
-        let Some(Way::Handlers(mut ended)) = way else { return pending().await };
+        let ended = self.begun().as_ref().map(|begun| begun.ended.clone());
+        let Some(mut ended) = ended else { return pending().await };
         let ended = ended.wait_for(Option::is_some).await.ok().and_then(|ended| ended.clone());
         ended.unwrap_or_else(|| Err(RunError::Failed { what: "the worker".to_owned() }))
     }
@@ -196,19 +198,17 @@ impl Work {
 
     /// Stops it; when this returns, nothing of it runs any more but a handler that does not return.
     pub(crate) async fn close(&self, patience: Duration) {
+        self.stop_within(Some(patience));
         // What a loop has left is not done.
         for one in self.in_hand().drain(..).filter_map(|one| one.upgrade()) {
             one.give_back();
         }
-        self.stop_within(Some(patience));
-        let begun = self.begun().clone();
-        if let Some(begun) = begun {
-            if timeout(patience.saturating_add(LAST_WRITES), begun.way.over()).await.is_err() {
-                begun.stopper.now();
-                let _ended = timeout(LAST_WRITES, begun.way.over()).await.is_ok();
-            }
-            runtime::current().ended(self);
+        let Some(begun) = self.begun().clone() else { return };
+        if timeout(patience.saturating_add(LAST_WRITES), self.ended()).await.is_err() {
+            begun.stopper.now();
+            let _ended = timeout(LAST_WRITES, self.ended()).await.is_ok();
         }
+        runtime::current().ended(self);
     }
 
     /// Its last handle in Python is gone.
@@ -228,21 +228,6 @@ impl Work {
 
     fn in_hand(&self) -> MutexGuard<'_, Vec<Weak<InHand>>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Way {
-    /// Until it has ended. What comes meanwhile is given back.
-    async fn over(&self) {
-        match self {
-            Self::Batches(batches) => {
-                let mut batches = batches.lock().await;
-                while let Some(Ok(delivery)) = batches.next().await {
-                    drop(delivery);
-                }
-            }
-            Self::Handlers(ended) => drop(ended.clone().wait_for(Option::is_some).await),
-        }
     }
 }
 
