@@ -29,6 +29,9 @@ def run(*arguments: str) -> str:
     [
         ("produce.py", "1000 records are in 4 shards"),
         ("produce_asyncio.py", "550 records in "),
+        ("consume.py", "1000 clicks, 100 of them on one page"),
+        ("consume_asyncio.py", "200 records are in the other stream"),
+        ("from_kclpy.py", "ada tea\nbye"),
     ],
 )
 def test_an_example_runs(name: str, line: str) -> None:
@@ -55,6 +58,7 @@ def test_what_the_guide_shows_runs(number: int, tmp_path: Path) -> None:
         "import shardflow\n"
         "_kinesis = shardflow.LocalKinesis()\n"
         "_kinesis.create_stream('orders', shards=2)\n"
+        "_kinesis.create_stream('refunds')\n"
         "import os\n"
         "os.environ.update(AWS_ENDPOINT_URL=_kinesis.endpoint_url, AWS_REGION='us-east-1',\n"
         "                  AWS_ACCESS_KEY_ID='a', AWS_SECRET_ACCESS_KEY='b')\n"

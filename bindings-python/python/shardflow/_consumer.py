@@ -274,8 +274,12 @@ def _signals(worker: Worker, stop_within: float) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        _restore(before)
+
+
+def _restore(before: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in before.items():
+        signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 @contextlib.contextmanager
@@ -292,7 +296,7 @@ def _loop_signals(worker: Worker, stop_within: float) -> Iterator[None]:
         is_asked = True
         worker.stop_within(stop_within)
 
-    before: dict[int, Any] = {}
+    before: dict[signal.Signals, Any] = {}
     # Not in the main thread, or not on Windows.
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -302,6 +306,6 @@ def _loop_signals(worker: Worker, stop_within: float) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number in before:
             loop.remove_signal_handler(number)
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        _restore(before)
