@@ -150,7 +150,10 @@ pub(crate) fn checkpoint(error: &CheckpointError) -> PyErr {
 
 /// A batch was done with before its checkpoint was asked for.
 pub(crate) fn checkpoint_of_done() -> PyErr {
-    plain("CheckpointError", "the batch was let go by done(): the next checkpoint of its shard covers it".to_owned())
+    plain(
+        "CheckpointError",
+        "the batch was let go by done(): the next checkpoint of its shard covers it".to_owned(),
+    )
 }
 
 /// A record was not accepted.

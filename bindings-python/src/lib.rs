@@ -45,7 +45,8 @@ mod _native {
     use super::async_producer::{AsyncProducer, Put};
     #[pymodule_export]
     use super::consume::{
-        AsyncCheckpointer, AsyncDelivery, Batch, BatchRecords, Checkpointer, Delivery, ShardInfo, UserRecord, Worker,
+        AsyncCheckpointer, AsyncDelivery, Batch, BatchRecords, Checkpointer, Delivery, ShardInfo, UserRecord,
+        Worker,
     };
     #[pymodule_export]
     use super::local::Service;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -259,6 +258,7 @@ def test_sixty_four_shards_are_consumed_by_one_process(kinesis_local: LocalKines
 
 def test_memory_stays_flat(kinesis: LocalKinesis) -> None:
     """Fifty times the same 20,000 records, each an object: a million."""
+    resource = pytest.importorskip("resource")
     fill(kinesis, 20_000)
     peaks = []
     for number in range(50):

@@ -38,6 +38,11 @@ def test_an_example_runs(name: str, line: str) -> None:
     assert line in run(str(EXAMPLES / name))
 
 
+def test_the_web_service_answers() -> None:
+    pytest.importorskip("fastapi")
+    assert "2 records are in the stream" in run("-W", "ignore", str(EXAMPLES / "web.py"))
+
+
 def test_the_example_of_tests_passes(tmp_path: Path) -> None:
     options = ["-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
     assert "3 passed" in run("-m", "pytest", "-q", *options, str(EXAMPLES / "test_orders.py"))

@@ -69,7 +69,8 @@ def check(command: list[str]) -> "subprocess.CompletedProcess[str]":
 
 def test_the_stubs_say_what_is_there(tmp_path: Path) -> None:
     tool("mypy")
-    command = [sys.executable, "-m", "mypy.stubtest", "shardflow", "--allowlist", str(HERE / "stubtest.txt")]
+    options = ["--ignore-unused-allowlist", "--allowlist", str(HERE / "stubtest.txt")]
+    command = [sys.executable, "-m", "mypy.stubtest", "shardflow", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 

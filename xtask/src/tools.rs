@@ -10,6 +10,8 @@ const PYTHON_PACKAGES: &[&str] = &["boto3==1.44.5", "aws-kinesis-agg==1.2.3", "s
 const BINDINGS_PACKAGES: &[&str] = &[
     "aws-kinesis-agg==1.2.3",
     "boto3==1.44.5",
+    "fastapi==0.165.0",
+    "httpx2==2.16.2",
     "maturin==1.16.0",
     "mypy==2.4.1",
     "pyright==1.1.414",

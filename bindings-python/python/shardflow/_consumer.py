@@ -11,7 +11,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from ._handlers import AsyncHandler, Handler, Retry, factory, policy
+from ._handlers import AsyncHandler, Factory, Handler, Retry, factory, policy
 from ._native import AsyncDelivery, Delivery, Worker
 from .health import Health
 
@@ -160,6 +160,11 @@ class Consumer(_Consumer):
         make, is_async = factory(handler)
         if is_async:
             raise TypeError("a handler of Consumer must not be a coroutine: AsyncConsumer takes those")
+        self._run(make, on_error, stop_within, handle_signals)
+
+    def _run(
+        self, make: Factory, on_error: Retry | None, stop_within: float, handle_signals: bool = True
+    ) -> None:
         self._worker.run(make, policy(on_error, False), False)
         with _signals(self._worker, stop_within) if handle_signals else contextlib.nullcontext():
             try:

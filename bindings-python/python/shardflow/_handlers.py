@@ -125,7 +125,7 @@ class AsyncRecordProcessor:
         """Another worker has the shard, or may have it: too late for a checkpoint."""
 
 
-class _OfProcessor:
+class OfProcessor:
     """What the worker calls, over a `RecordProcessor`."""
 
     _processor: RecordProcessor
@@ -221,7 +221,7 @@ AsyncHandler = (
 Factory = Callable[[ShardInfo], object]
 
 
-def factory(handler: object) -> tuple[Factory, bool]:
+def factory(handler: Any) -> tuple[Factory, bool]:
     """What makes a shard's calls, and whether these are coroutines."""
     if isinstance(handler, type):
         if issubclass(handler, AsyncRecordProcessor):
@@ -230,11 +230,11 @@ def factory(handler: object) -> tuple[Factory, bool]:
             # Its records would be gone without a word: nobody would await the call.
             if inspect.iscoroutinefunction(handler.process_records):
                 raise TypeError(f"{handler.__name__} has coroutines: it is an AsyncRecordProcessor")
-            return (lambda shard: _OfProcessor(handler, shard)), False
+            return (lambda shard: OfProcessor(handler, shard)), False
     elif isinstance(handler, (RecordProcessor, AsyncRecordProcessor)):
         raise TypeError(f"each shard needs a processor of its own: give the class {type(handler).__name__}")
     elif inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None)):
-        return (lambda _shard: _OfAsyncFunction(handler)), True  # type: ignore[arg-type]
+        return (lambda _shard: _OfAsyncFunction(handler)), True
     elif callable(handler):
         return (lambda _shard: _OfFunction(handler)), False
     raise TypeError("a handler is a class of RecordProcessor, or a function of a Batch")

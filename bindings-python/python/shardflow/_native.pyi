@@ -5,6 +5,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, final, overload
 
+from typing_extensions import disjoint_base
+
 from .errors import RecordError
 from .health import Health
 from .statistics import Stats
@@ -443,6 +445,7 @@ class ShardInfo:
         """A checkpoint that was noted and not made, by a worker in another language: sequence number, sub-sequence
         number, and the state that came with it."""
 
+@disjoint_base
 class Batch:
     """Records of one shard, in order; at least one."""
 

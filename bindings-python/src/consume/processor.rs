@@ -93,7 +93,8 @@ where
         match call(py, prepare).and_then(|called| begin(py, &called, &task)) {
             Ok(None) => done.tell(Ok(())),
             Ok(Some(begun)) => {
-                if let Err(error) = Py::new(py, done).and_then(|done| begun.call_method1("add_done_callback", (done,)))
+                if let Err(error) =
+                    Py::new(py, done).and_then(|done| begun.call_method1("add_done_callback", (done,)))
                 {
                     error.write_unraisable(py, None);
                 }
@@ -160,11 +161,7 @@ impl Done {
             Err(Raised("it was cancelled".to_owned()))
         } else {
             let raised = task.call_method0("exception")?;
-            if raised.is_none() {
-                Ok(())
-            } else {
-                Err(raised_in(py, self.what, PyErr::from_value(raised)))
-            }
+            if raised.is_none() { Ok(()) } else { Err(raised_in(py, self.what, PyErr::from_value(raised))) }
         };
         self.tell(outcome);
         Ok(())
@@ -221,7 +218,10 @@ impl Processor {
         self.place.call(prepare, what).await
     }
 
-    fn checkpointer(&self, checkpointer: &Checkpointer) -> impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + use<> {
+    fn checkpointer(
+        &self,
+        checkpointer: &Checkpointer,
+    ) -> impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + use<> {
         let (checkpointer, is_async) = (checkpointer.clone(), matches!(self.place, Place::Loop(_)));
         move |py| {
             Ok(if is_async {
@@ -244,8 +244,7 @@ impl RecordProcessor for Processor {
     async fn process(&mut self, batch: &Batch, checkpointer: &Checkpointer) -> Outcome {
         let batch = super::Batch::new(batch.clone(), &self.shard);
         let checkpointer = self.checkpointer(checkpointer);
-        let arguments =
-            |py: Python<'_>| Ok((batch, checkpointer(py)?).into_pyobject(py)?.unbind());
+        let arguments = |py: Python<'_>| Ok((batch, checkpointer(py)?).into_pyobject(py)?.unbind());
         self.call("process", arguments, "a handler has raised").await
     }
 
@@ -257,8 +256,7 @@ impl RecordProcessor for Processor {
             _ => "shutdown",
         };
         let checkpointer = self.checkpointer(checkpointer);
-        let arguments =
-            move |py: Python<'_>| Ok((why, checkpointer(py)?).into_pyobject(py)?.unbind());
+        let arguments = move |py: Python<'_>| Ok((why, checkpointer(py)?).into_pyobject(py)?.unbind());
         self.call("stopping", arguments, "a handler has raised at its end").await
     }
 }

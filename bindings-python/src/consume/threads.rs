@@ -1,6 +1,6 @@
 //! A thread for the calls of one shard: what an application keeps for a thread, such as a connection, stays with its shard.
 
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
@@ -14,7 +14,7 @@ use super::processor::{Outcome, Prepare, raised_in};
 /// Its loop is in Python (`shardflow._handlers.serve`): a thread that is in a handler when the interpreter ends is ended there
 /// and then, and that must not go through frames of Rust.
 #[derive(Debug)]
-pub(crate) struct ShardThread(Sender<Job>);
+pub(crate) struct ShardThread(SyncSender<Job>);
 
 struct Job {
     prepare: Prepare,
@@ -25,7 +25,8 @@ struct Job {
 impl ShardThread {
     /// Starts one, under a name that Python's log shows. Does not wait for it, nor for the GIL.
     pub(crate) fn start(name: String) -> std::io::Result<Self> {
-        let (jobs, given) = mpsc::channel();
+        // Calls of a shard never overlap.
+        let (jobs, given) = mpsc::sync_channel(1);
         let start = move || {
             let started = Python::try_attach(|py| -> PyResult<()> {
                 let keywords = PyDict::new(py);
@@ -34,7 +35,10 @@ impl ShardThread {
                 keywords.set_item("target", py.import("shardflow._handlers")?.getattr("serve")?)?;
                 let jobs = Jobs { given: Mutex::new(given), now: Mutex::new(None) };
                 keywords.set_item("args", PyTuple::new(py, [Py::new(py, jobs)?])?)?;
-                py.import("threading")?.getattr("Thread")?.call((), Some(&keywords))?.call_method0("start")?;
+                py.import("threading")?
+                    .getattr("Thread")?
+                    .call((), Some(&keywords))?
+                    .call_method0("start")?;
                 Ok(())
             });
             if let Some(Err(raised)) = started {
@@ -47,7 +51,7 @@ impl ShardThread {
 
     pub(crate) fn call(&self, prepare: Prepare, what: &'static str, tell: oneshot::Sender<Outcome>) {
         // If there is no thread any more, that is told by dropping the job.
-        let _taken = self.0.send(Job { prepare, what, tell }).is_ok();
+        let _taken = self.0.try_send(Job { prepare, what, tell }).is_ok();
     }
 }
 

@@ -71,7 +71,8 @@ impl UserRecord {
                 let seconds: f64 = at.call_method0("timestamp")?.extract()?;
                 let since = Duration::try_from_secs_f64(seconds).unwrap_or_default();
                 // As exact as the service: a float is a little off.
-                Ok(UNIX_EPOCH + Duration::from_millis(u64::try_from((since.as_micros() + 500) / 1000).unwrap_or(0)))
+                Ok(UNIX_EPOCH
+                    + Duration::from_millis(u64::try_from((since.as_micros() + 500) / 1000).unwrap_or(0)))
             })
             .transpose()?;
         let mut made = shardflow_core::UserRecord::alone(KinesisRecord {
@@ -135,11 +136,7 @@ impl UserRecord {
     /// # Safety
     ///
     /// Python calls it with a structure to fill.
-    unsafe fn __getbuffer__(
-        this: Bound<'_, Self>,
-        view: *mut ffi::Py_buffer,
-        flags: c_int,
-    ) -> PyResult<()> {
+    unsafe fn __getbuffer__(this: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let data = &this.get().inner().data;
         let length = data.len().try_into().map_err(|_| PyBufferError::new_err("too long"))?;
         // SAFETY: the view is Python's; the data is never changed, and lives as long as the record, of which the view

@@ -70,11 +70,7 @@ impl Worker {
     }
 
     #[pyo3(signature = (last))]
-    fn next_async(
-        &self,
-        py: Python<'_>,
-        last: Option<&Bound<'_, AsyncDelivery>>,
-    ) -> PyResult<Py<PyAny>> {
+    fn next_async(&self, py: Python<'_>, last: Option<&Bound<'_, AsyncDelivery>>) -> PyResult<Py<PyAny>> {
         self.on_next(last.map(|last| &last.get().0))?;
         let Some(batches) = self.0.batches(py)? else {
             return Ok(Py::new(py, Ready::new(Ok(py.None())))?.into_any());

@@ -19,7 +19,7 @@ from typing import Any
 
 from .. import _native
 from .._consumer import Consumer
-from .._handlers import RecordProcessor, Retry
+from .._handlers import OfProcessor, RecordProcessor, Retry
 from ..errors import CheckpointError as _Refused
 from ..errors import ConfigError, InvalidError, LeaseLostError
 from . import messages, processor
@@ -133,10 +133,6 @@ class KCLProcess:
 
     def run(self) -> None:
         """Runs until Ctrl-C, SIGTERM or `consumer.stop()`."""
-        make = self._make
-
-        class Processor(_Adapter):
-            def __init__(self) -> None:
-                super().__init__(make())
-
-        self.consumer.run(Processor, on_error=self._on_error, stop_within=self._stop_within)
+        self.consumer._run(
+            lambda shard: OfProcessor(lambda: _Adapter(self._make()), shard), self._on_error, self._stop_within
+        )
