@@ -191,6 +191,39 @@ def test_a_forked_child_is_told_at_once_and_can_begin_anew(kinesis: LocalKinesis
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@needs_fork
+def test_a_checkpointer_of_the_parent_is_refused_in_the_child(kinesis: LocalKinesis, run: Run) -> None:
+    fill(kinesis, 100)
+    done = run("""
+        import gc, os, threading, time, shardflow
+
+        kept = []
+        class Keeps(shardflow.RecordProcessor):
+            def process_records(self, batch, checkpointer):
+                kept.append(checkpointer)
+        consumer = shardflow.Consumer("orders", "billing", idle_time_between_reads=0.05, **CLIENT)
+        thread = threading.Thread(target=consumer.run, args=(Keeps,))
+        thread.start()
+        while len(kept) < 4:
+            time.sleep(0.01)
+        child = os.fork()
+        if child == 0:
+            try:
+                kept[0].checkpoint()
+            except shardflow.ForkedError:
+                kept.clear()
+                gc.collect()
+                os._exit(7)
+            os._exit(1)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 7, status
+        kept[0].checkpoint()
+        consumer.stop()
+        thread.join()
+    """)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_process_that_is_killed_costs_no_record(kinesis: LocalKinesis) -> None:
     data = fill(kinesis, 2000)
     child = start(

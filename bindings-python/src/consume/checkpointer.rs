@@ -9,25 +9,52 @@ use shardflow_core::Checkpoint;
 use super::{Batch, UserRecord};
 use crate::{error, event_loop, runtime};
 
+/// A checkpointer in Rust, and the process that it belongs to.
+#[derive(Debug)]
+struct Own {
+    checkpointer: shardflow_consumer::Checkpointer,
+    generation: usize,
+}
+
+impl Own {
+    fn new(checkpointer: shardflow_consumer::Checkpointer) -> Self {
+        Self { checkpointer, generation: runtime::generation() }
+    }
+
+    fn get(&self) -> PyResult<shardflow_consumer::Checkpointer> {
+        let own = self.generation == runtime::generation();
+        if own { Ok(self.checkpointer.clone()) } else { Err(error::forked("checkpointer")) }
+    }
+}
+
+/// In a forked child nothing of it is touched: the last of its kind would be.
+impl Drop for Own {
+    fn drop(&mut self) {
+        if self.generation != runtime::generation() {
+            std::mem::forget(self.checkpointer.clone());
+        }
+    }
+}
+
 /// Python's `Checkpointer`.
 #[derive(Debug)]
 #[pyclass(frozen, module = "shardflow")]
-pub(crate) struct Checkpointer(shardflow_consumer::Checkpointer);
+pub(crate) struct Checkpointer(Own);
 
 /// Python's `AsyncCheckpointer`.
 #[derive(Debug)]
 #[pyclass(frozen, module = "shardflow")]
-pub(crate) struct AsyncCheckpointer(shardflow_consumer::Checkpointer);
+pub(crate) struct AsyncCheckpointer(Own);
 
 impl Checkpointer {
     pub(crate) fn new(checkpointer: shardflow_consumer::Checkpointer) -> Self {
-        Self(checkpointer)
+        Self(Own::new(checkpointer))
     }
 }
 
 impl AsyncCheckpointer {
     pub(crate) fn new(checkpointer: shardflow_consumer::Checkpointer) -> Self {
-        Self(checkpointer)
+        Self(Own::new(checkpointer))
     }
 }
 
@@ -40,7 +67,7 @@ impl Checkpointer {
         at: Option<&Bound<'_, PyAny>>,
         sub_sequence_number: Option<u64>,
     ) -> PyResult<()> {
-        let stored = store(self.0.clone(), position(at, sub_sequence_number)?);
+        let stored = store(self.0.get()?, position(at, sub_sequence_number)?);
         match runtime::wait(py, stored, None)? {
             Some(stored) => stored.map_err(|refused| error::checkpoint(&refused)),
             None => Ok(()),
@@ -57,7 +84,7 @@ impl AsyncCheckpointer {
         at: Option<&Bound<'_, PyAny>>,
         sub_sequence_number: Option<u64>,
     ) -> PyResult<Py<PyAny>> {
-        let stored = store(self.0.clone(), position(at, sub_sequence_number)?);
+        let stored = store(self.0.get()?, position(at, sub_sequence_number)?);
         event_loop::spawn(py, stored, |py, stored| {
             stored.map(|()| py.None()).map_err(|refused| error::checkpoint(&refused))
         })

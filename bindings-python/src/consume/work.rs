@@ -236,6 +236,8 @@ impl Drop for Work {
     fn drop(&mut self) {
         if self.own().is_err() {
             std::mem::forget(self.begun.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+            let Settings { kinesis, leases, source, config, .. } = &self.settings;
+            std::mem::forget((kinesis.clone(), leases.clone(), source.clone(), config.clone()));
         }
     }
 }
