@@ -31,6 +31,9 @@
 //! answers, bit for bit.
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod bug;
+
 mod backoff;
 pub mod consume;
 mod failure;
@@ -41,6 +44,8 @@ pub mod produce;
 mod request;
 pub mod shards;
 
+#[cfg(feature = "known-bugs")]
+pub use bug::KnownBug;
 pub use failure::{Failure, Verdict};
 pub use moment::Moment;
 pub use request::RequestId;

@@ -295,7 +295,8 @@ impl From<Delivery> for Arrived {
         let Delivery { records, continuation, behind, children } = delivery;
         let end = continuation.is_none().then_some(children);
         let last = records.last().map(|record| record.sequence_number.clone());
-        Self { records, read_to: continuation.or(last), behind, end }
+        let read_to = continuation.or(last).filter(|_| !bug!(ResubscribedAtStart));
+        Self { records, read_to, behind, end }
     }
 }
 

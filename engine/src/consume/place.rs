@@ -29,6 +29,9 @@ impl Start {
             Checkpoint::AtTimestamp => {
                 timestamp.map_or(ShardPosition::TrimHorizon, ShardPosition::AtTimestamp)
             }
+            Checkpoint::At { sequence_number, .. } if bug!(AggregateReadInPart) => {
+                ShardPosition::AfterSequenceNumber(sequence_number.clone())
+            }
             Checkpoint::At { sequence_number, .. } => {
                 ShardPosition::AtSequenceNumber(sequence_number.clone())
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::fetch::{Arrived, Next, Reading};
+use super::place::Place;
 use super::read::{Page, ReadAnswer, ReadRequest};
 use crate::request::RequestIds;
 use crate::{Failure, Moment, RequestId, Verdict};
@@ -121,6 +122,9 @@ impl Polling {
         }
         // An iterator lives for five minutes; the place that it stood for is known.
         if failure.code == "ExpiredIteratorException" {
+            if bug!(ReopenedAtLatest) {
+                reading.place = Place::new(shardflow_core::ShardPosition::Latest.into(), None, false);
+            }
             *self = Self::Open { at: now };
             return Next::Nothing;
         }

@@ -109,7 +109,7 @@ impl ShardLife {
     }
 
     fn stop_instead(&mut self, now: Moment, stop: Stop) {
-        if self.initialized {
+        if self.initialized && !bug!(NoFinalCheckpoint) {
             self.work = Work::Due { task: Task::Stop(stop), at: now };
         } else {
             // A handler that has not heard of the shard need not hear of its end.
@@ -131,7 +131,8 @@ impl ShardLife {
             }
             return Some(Task::Process(batch));
         }
-        self.fetch.end().map(|children| Task::EnterChildren(children.to_vec()))
+        let end = self.fetch.end().filter(|_| bug!(EndBeforeChildren)).map(|_| Task::Stop(Stop::ShardEnd));
+        end.or_else(|| self.fetch.end().map(|children| Task::EnterChildren(children.to_vec())))
     }
 
     fn begin(&mut self, now: Moment, task: Task) {
@@ -239,6 +240,10 @@ impl ShardLife {
     }
 
     fn process_failed(&mut self, now: Moment, mut batch: Batch, failure: Failure) {
+        if bug!(FailedBatchSkipped) {
+            self.work = Work::Idle;
+            return;
+        }
         match self.trouble.failed(&batch, self.settings.give_up) {
             (times, Cure::Again) => self.later(now, Task::Process(batch), failure, times),
             (times, Cure::Halve) => {

@@ -92,7 +92,7 @@ fn emptiest<'w, 'a>(
 fn even_out<'a>(workers: &mut Workers<'a>, most: usize) -> Option<Decision> {
     let (to, least) = emptiest(workers, |_| true).map(|(worker, leases)| (worker, leases.len()))?;
     let fuller = |(_, leases): &(&&'a WorkerId, &mut Vec<Load<'a>>)| {
-        leases.len() > least + 1 && leases.iter().any(|lease| lease.settled)
+        leases.len() > least + usize::from(!bug!(LeasePingPong)) && leases.iter().any(|lease| lease.settled)
     };
     let fullest = workers.iter_mut().filter(fuller).max_by_key(|(_, leases)| leases.len());
     let (from, leases) = fullest.filter(|_| least < most)?;

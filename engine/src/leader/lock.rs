@@ -42,7 +42,7 @@ impl Lock {
 
     /// Whether this worker leads. It stops to believe so by time alone.
     pub(crate) fn leads(&self, now: Moment) -> bool {
-        self.mine.as_ref().is_some_and(|mine| now < mine.proven_at.after(self.lasts))
+        self.mine.as_ref().is_some_and(|mine| now < mine.proven_at.after(self.lasts) || bug!(TwoLeaders))
     }
 
     /// What a look at the table showed.
@@ -50,7 +50,8 @@ impl Lock {
         self.looked = true;
         let before = self.seen.take();
         self.seen = lock.map(|lock| {
-            let unmoved = before.filter(|(seen, _)| seen.version == lock.version && seen.owner == lock.owner);
+            let same = |seen: &LeaderLock| seen.version == lock.version && seen.owner == lock.owner;
+            let unmoved = before.filter(|(seen, _)| same(seen) && !bug!(LockNeverTaken));
             (lock.clone(), unmoved.map_or(now, |(_, since)| since))
         });
         // A write of ours whose answer was lost has landed. When, is not known: the next one proves it.

@@ -60,7 +60,7 @@ impl Members {
 
     /// It has let a lease expire.
     pub(crate) fn failed(&mut self, now: Moment, worker: &WorkerId) {
-        if let Some(seen) = self.0.get_mut(worker) {
+        if let Some(seen) = self.0.get_mut(worker).filter(|_| !bug!(LeasesForTheDead)) {
             seen.failed_at = Some(now);
         }
     }

@@ -65,7 +65,7 @@ impl Coordinator {
     /// Parents of a merged shard that have no lease. One may still get it, when its own parent ends; a child that was
     /// entered before would be read before it.
     fn missing_parents(&self, ended: &LeaseKey, child: &LeaseRow) -> BTreeSet<ShardId> {
-        if self.seen.get(&child.key).is_some() {
+        if self.seen.get(&child.key).is_some() || bug!(MergedChildAlone) {
             return BTreeSet::new();
         }
         let missing = |parent: &&ShardId| {

@@ -171,7 +171,9 @@ impl Coordinator {
             Some(parent) => {
                 let stream = parent.row.stream.clone();
                 let ids = children.iter().map(|child| child.id.clone()).collect();
-                let row = |child| crate::shards::lease(child, Checkpoint::TrimHorizon);
+                let beginning =
+                    if bug!(ChildrenAtLatest) { Checkpoint::Latest } else { Checkpoint::TrimHorizon };
+                let row = |child| crate::shards::lease(child, beginning.clone());
                 let rows = children.iter().map(|child| row(child).of_stream(stream.clone())).collect();
                 let family = Family { tenure, rows, ids, alone: false, retry: Some(now) };
                 self.families.insert(key.clone(), family);
@@ -394,9 +396,10 @@ impl Coordinator {
                 self.events.push_back(Event::ClockSkew { worker, ahead });
             }
         }
-        for worker in self.seen.look(now, leases, &mut self.rng) {
-            self.members.renewed(now, &worker);
-        }
+        let (renewed, robbed) = self.seen.look(now, leases, &mut self.rng);
+        renewed.iter().for_each(|worker| self.members.renewed(now, worker));
+        // It was taken by a worker that has seen sooner than this one that nobody keeps it.
+        robbed.iter().for_each(|worker| self.members.failed(now, worker));
         if let Some(failure) = self.other_keys() {
             self.events.push_back(Event::Unable(failure));
             return;

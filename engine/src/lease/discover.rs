@@ -145,6 +145,7 @@ impl Coordinator {
         // that others may count it as free again.
         let Answer::Written = answer else { return };
         self.answered_after(now.since(sent));
+        let sent = if bug!(LateTakeBelieved) { now } else { sent };
         if now.since(sent) >= self.settings.failover {
             return;
         }
@@ -154,7 +155,7 @@ impl Coordinator {
 
     /// A lease is ours.
     pub(super) fn hold(&mut self, now: Moment, row: LeaseRow, sent: Moment) {
-        self.tenures += 1;
+        self.tenures += u64::from(!bug!(SameTenureAgain));
         let next = sent.after(self.settings.renew_after(self.slowest));
         let key = row.key.clone();
         self.seen.note(now, row.clone(), &mut self.rng);
@@ -178,14 +179,21 @@ impl Coordinator {
 
     /// Tells of a lease if its parents are done, and nobody was told of it.
     fn tell_if_ready(&mut self, key: &LeaseKey) {
-        let Some(held) = self.held.get_mut(key).filter(|held| held.waiting && !held.leaving) else { return };
-        if self.seen.parents_are_done(&held.row) {
-            held.waiting = false;
-            self.moved.insert(key.clone());
-            let until = held.until(self.settings.failover);
-            let row = Box::new(held.row.clone());
-            self.events.push_back(Event::Acquired { row, tenure: held.tenure, until });
+        let Some(held) = self.held.get(key).filter(|held| held.waiting && !held.leaving) else { return };
+        // A look may be older than a parent's lease that was entered here, and not show it.
+        let read_here = held.row.parents.iter().any(|parent| {
+            let parent = self.held.get(&held.row.sibling(parent));
+            parent.is_some_and(|parent| !parent.row.checkpoint.is_shard_end())
+        });
+        if read_here || !self.seen.parents_are_done(&held.row) {
+            return;
         }
+        let Some(held) = self.held.get_mut(key) else { return };
+        held.waiting = false;
+        self.moved.insert(key.clone());
+        let until = held.until(self.settings.failover);
+        let row = Box::new(held.row.clone());
+        self.events.push_back(Event::Acquired { row, tenure: held.tenure, until });
     }
 
     /// Brings the next look forward to when a lease would count as kept by nobody, or while one is being handed to us.

@@ -12,6 +12,14 @@ use crate::Moment;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Tenure(pub(super) u64);
 
+impl Tenure {
+    /// A tenure of whatever stands in for a coordinator.
+    #[must_use]
+    pub const fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// What this worker knows of a lease that it has.
 #[derive(Debug)]
 pub(super) struct Held {

@@ -40,7 +40,11 @@ impl Coordinator {
     }
 
     fn decide(&self, now: Moment, balances: bool) -> Vec<Decision> {
-        let complete = self.to_read().filter(|seen| self.is_complete(&seen.row.stream));
+        let counts = |row: &LeaseRow| {
+            self.seen.is_to_read(row) || row.checkpoint.is_shard_end() && bug!(EndedLeasesCounted)
+        };
+        let read = self.seen.iter().filter(|seen| counts(&seen.row) && self.reads(&seen.row.stream));
+        let complete = read.filter(|seen| self.is_complete(&seen.row.stream));
         let loads = complete.filter(|seen| !self.is_directed(&seen.row.key)).map(|seen| {
             let row = &seen.row;
             let unkept = seen.is_unkept(now, self.patience(row, seen.settled));
@@ -79,7 +83,11 @@ impl Coordinator {
                 if !self.is_free_here(&key) {
                     return;
                 }
-                if to == self.me {
+                if bug!(LeaderActsOnStaleScan) {
+                    let LeaseRow { owner, checkpoint_owner, .. } = row;
+                    let change = LeaseChange::Assign { to, owner, checkpoint_owner };
+                    self.send(Pending::Direct { key: key.clone() }, Request::Write { key, change });
+                } else if to == self.me {
                     self.take_from_whoever_has_it(now, row);
                 } else {
                     // The KCL's condition names the owners only. With the counter in it, a lease that has just been

@@ -192,7 +192,8 @@ impl Coordinator {
             for id in held.give_up() {
                 self.events.push_back(Event::NotCheckpointed { id, cause: NotWritten::LeaseLost });
             }
-            if !held.row.checkpoint.is_shard_end() {
+            let keeps = self.stopping.is_some() && bug!(NotReleasedOnStop);
+            if !held.row.checkpoint.is_shard_end() && !keeps {
                 self.let_go(now, key, &held.row);
             }
         }

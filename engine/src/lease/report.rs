@@ -72,7 +72,8 @@ impl Report {
             self.instance = Some(format!("{began:012}-{nonce:016x}"));
             self.former = row.cloned();
         }
-        let row = row.filter(|row| self.told && Some(*row) != self.former.as_ref())?;
+        let row =
+            row.filter(|row| self.told && Some(*row) != self.former.as_ref() && !bug!(SameNameUnseen))?;
         let (mine, other) = (self.instance.as_deref()?, row.instance.as_deref()?);
         if other.starts_with(mine) {
             return None;

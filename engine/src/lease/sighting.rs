@@ -40,15 +40,21 @@ pub(super) struct Sightings(BTreeMap<LeaseKey, Sighting>);
 
 impl Sightings {
     /// Takes in a look at the table. A row whose counter and owners have not moved keeps its age. Gives the workers that
-    /// were seen to renew a lease.
-    pub(super) fn look(&mut self, now: Moment, rows: Vec<LeaseRow>, rng: &mut Rng) -> Vec<WorkerId> {
+    /// were seen to renew a lease, and those that another one has taken one from.
+    pub(super) fn look(
+        &mut self,
+        now: Moment,
+        rows: Vec<LeaseRow>,
+        rng: &mut Rng,
+    ) -> (Vec<WorkerId>, Vec<WorkerId>) {
         let before = std::mem::take(&mut self.0);
-        let mut renewed = Vec::new();
+        let (mut renewed, mut robbed) = (Vec::new(), Vec::new());
         for row in rows {
             let old = before.get(&row.key);
+            robbed.extend(old.and_then(|old| taken_from(&old.row, &row)).cloned());
             renewed.extend(self.see(now, row, old, rng));
         }
-        renewed
+        (renewed, robbed)
     }
 
     /// Takes in one row, whatever is known of the others.
@@ -74,6 +80,7 @@ impl Sightings {
                 Sighting { row, since: now, owned_since: now, settled: old.settled, chance }
             }
             (None, None, old) => {
+                let now = if bug!(FirstSightExpired) && old.is_none() { Moment::START } else { now };
                 Sighting { row, since: now, owned_since: now, settled: old.is_none(), chance }
             }
         };
@@ -95,22 +102,31 @@ impl Sightings {
 
     /// The leases whose shards are to be read now: those that are not done, and whose parents are.
     pub(super) fn to_read(&self) -> impl Iterator<Item = &Sighting> {
-        self.iter()
-            .filter(|seen| !seen.row.checkpoint.is_shard_end())
-            .filter(|seen| self.parents_are_done(&seen.row))
+        self.iter().filter(|seen| self.is_to_read(&seen.row))
+    }
+
+    pub(super) fn is_to_read(&self, row: &LeaseRow) -> bool {
+        !row.checkpoint.is_shard_end() && self.parents_are_done(row)
     }
 
     /// Whether the shard can be read: every parent that still has a row has been read to its end.
     pub(super) fn parents_are_done(&self, row: &LeaseRow) -> bool {
-        let mut parents = row.parents.iter().filter_map(|parent| self.0.get(&row.sibling(parent)));
+        let most = if bug!(ChildBeforeSecondParent) { 1 } else { row.parents.len() };
+        let mut parents = row.parents.iter().take(most).filter_map(|parent| self.0.get(&row.sibling(parent)));
         parents.all(|parent| parent.row.checkpoint.is_shard_end())
     }
+}
+
+/// Who has lost a lease to a worker that took it, not at the end of a handoff.
+fn taken_from<'a>(before: &'a LeaseRow, row: &LeaseRow) -> Option<&'a WorkerId> {
+    let taken = row.owner_switches > before.owner_switches && row.owner != before.owner;
+    before.owner.as_ref().filter(|_| taken && before.checkpoint_owner.is_none())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shardflow_core::{Checkpoint, ShardId};
+    use shardflow_core::{Checkpoint, LeaseChange, ShardId};
 
     const FAILOVER: Duration = Duration::from_secs(10);
 
@@ -129,17 +145,42 @@ mod tests {
         };
         let unkept =
             |sightings: &Sightings, seconds| sightings.0.values().all(|s| s.is_unkept(at(seconds), FAILOVER));
-        assert_eq!(look(&mut sightings, 100, &row), []);
+        assert_eq!(look(&mut sightings, 100, &row).0, []);
         assert!(!unkept(&sightings, 100), "first sight proves nothing");
         row.checkpoint = Checkpoint::Latest;
         look(&mut sightings, 109, &row);
         assert!(unkept(&sightings, 110));
         row.counter += 1;
-        assert_eq!(look(&mut sightings, 112, &row), ["other".parse().unwrap()]);
+        assert_eq!(look(&mut sightings, 112, &row).0, ["other".parse().unwrap()]);
         assert!(!unkept(&sightings, 121) && unkept(&sightings, 122));
         row.owner = None;
-        assert_eq!(look(&mut sightings, 122, &row), []);
+        assert_eq!(look(&mut sightings, 122, &row).0, []);
         assert!(!unkept(&sightings, 131) && unkept(&sightings, 132));
+    }
+
+    #[test]
+    fn whoever_a_lease_is_taken_from_has_let_it_expire() {
+        let worker = |name: &str| name.parse::<WorkerId>().unwrap();
+        let mut row = LeaseRow::new(ShardId::numbered(0), Checkpoint::TrimHorizon);
+        let mut sightings = Sightings::default();
+        let mut rng = Rng::with_seed(1);
+        let mut robbed = |row: &LeaseRow| sightings.look(at(1), vec![row.clone()], &mut rng).1;
+        let take = |row: &LeaseRow, to: &str| LeaseChange::Take {
+            worker: worker(to),
+            counter: row.counter,
+            owner: row.owner.clone(),
+            checkpoint_owner: row.checkpoint_owner.clone(),
+        };
+        assert_eq!(robbed(&row), []);
+        row = take(&row, "a").apply_to(&row).unwrap();
+        assert_eq!(robbed(&row), [], "nobody had it");
+        row = take(&row, "b").apply_to(&row).unwrap();
+        assert_eq!(robbed(&row), [worker("a")]);
+        row = LeaseChange::StartHandoff { from: worker("b"), to: worker("c") }.apply_to(&row).unwrap();
+        assert_eq!(robbed(&row), []);
+        let (owner, checkpoint_owner) = (row.owner.clone(), row.checkpoint_owner.clone());
+        row = LeaseChange::Assign { to: worker("c"), owner, checkpoint_owner }.apply_to(&row).unwrap();
+        assert_eq!(robbed(&row), [], "it was given");
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Coordinator {
     ) {
         let Some(tracked) = self.streams.tracked.get_mut(stream) else { return };
         let is_new = !tracked.started && is_empty;
-        let missing = !is_new && cover == Cover::Hole;
+        let missing = !is_new && cover == Cover::Hole && !(tracked.started && bug!(DeletedLeaseForgotten));
         tracked.missing_since = missing.then(|| tracked.missing_since.unwrap_or(now));
         let believed_until = tracked.missing_since.map(|since| since.after(self.settings.failover));
         let due = match tracked.start {

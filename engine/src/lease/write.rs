@@ -123,8 +123,10 @@ impl Coordinator {
     ) {
         self.answered_after(now.since(sent));
         let renew_after = self.settings.renew_after(self.slowest);
+        let sent = if bug!(LifeFromAnswer) { now } else { sent };
         // An answer to an earlier holding says nothing about this one.
-        let Some(held) = self.held.get_mut(key).filter(|held| held.tenure == tenure) else { return };
+        let present = |held: &&mut Held| held.tenure == tenure || bug!(StaleTenureAnswer);
+        let Some(held) = self.held.get_mut(key).filter(present) else { return };
         held.writes -= 1;
         match answer {
             Answer::Written => {
@@ -181,6 +183,7 @@ impl Coordinator {
             Wrote::Prepare(pending) => row.pending.as_ref() == Some(pending),
         };
         let landed = row.counter == counter + 1 && (held.unsure || as_written);
+        let landed = landed && !bug!(OwnWriteTakenForLoss);
         if !ours || (row.counter != counter && !landed) {
             drop(self.lose(key, LossCause::Taken));
             return;

@@ -131,7 +131,7 @@ impl<T> Lane<T> {
         for mut entry in entries.rev() {
             entry.due = now;
             self.ready_bytes += entry.size();
-            self.ready.push_front(entry);
+            if bug!(RetriedBehindNewer) { self.ready.push_back(entry) } else { self.ready.push_front(entry) }
         }
     }
 

@@ -26,7 +26,12 @@ impl<T> Pipeline<T> {
         }
         self.measure_request(now, &flight, None);
         let mut again = Vec::new();
+        let none_counts = bug!(WholeRequestAgain) && results.iter().any(Result::is_err);
         for (entry, result) in flight.entries.into_iter().zip(results) {
+            let result = if none_counts { Err(Failure::unknown("Partial", "")) } else { result };
+            if bug!(PartialFailureForgotten) && result.is_err() {
+                continue;
+            }
             self.measure_entry(&entry, flight.sent, &result);
             match result {
                 Ok(placed) => again.extend(self.judge(now, entry, placed, flight.sent)),
@@ -100,7 +105,8 @@ impl<T> Pipeline<T> {
             self.unjudged.push(Unjudged { entry, placed, sent, answered: now });
             return None;
         };
-        if entry.records.iter().all(|held| range.contains(held.hash_key())) {
+        let mut records = entry.records.iter();
+        if records.all(|held| range.contains(held.hash_key())) || bug!(AggregateInPart) {
             self.deliver(entry, placed);
             return None;
         }

@@ -44,6 +44,32 @@ fn children_are_entered_before_their_parent_ends_and_taken_after() {
 }
 
 #[test]
+fn a_look_that_is_older_than_the_parents_lease_does_not_begin_the_child() {
+    let mut fleet = Fleet::settled(1);
+    let tenure = fleet.tenure("a", 0);
+    // A look that was under way when the parent's lease was entered shows the table without it.
+    let (id, look) = fleet.next_request("a");
+    assert_eq!(look, Request::Look);
+    let Answer::View { mut view, wall } = fleet.carry_out(look) else { unreachable!() };
+    view.leases.clear();
+    fleet.answer("a", id, Answer::View { view, wall });
+    let mut child = Shard::new(ShardId::numbered(1), HashKeyRange::ALL);
+    child.parent = Some(ShardId::numbered(0));
+    let now = fleet.now;
+    fleet.workers.get_mut("a").unwrap().enter_children(now, &lease_key(0), tenure, vec![child]);
+    fleet.drain("a");
+    assert_eq!(fleet.told("a"), [&Event::ChildrenEntered { key: lease_key(0), tenure }], "and no more");
+    assert_eq!(fleet.row(1).owner, Some(worker("a")));
+    fleet.events.clear();
+    let now = fleet.now;
+    let end = Checkpoint::ShardEnd;
+    fleet.workers.get_mut("a").unwrap().checkpoint(now, &lease_key(0), tenure, end, CheckpointId(1));
+    fleet.drain("a");
+    let begun = |event: &&Event| matches!(event, Event::Acquired { .. });
+    assert_eq!(fleet.told("a").into_iter().filter(begun).count(), 1);
+}
+
+#[test]
 fn a_merged_shard_is_not_entered_before_both_parents_have_had_their_leases() {
     let mut fleet = Fleet::settled(2);
     let tenure = fleet.tenure("a", 0);
