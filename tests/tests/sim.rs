@@ -1,4 +1,5 @@
-//! Simulated worlds: the first fifty, and all that once broke a promise.
+//! Simulated worlds: the first twenty, and all that once broke a promise. `cargo xtask test` runs three hundred in an
+//! optimised build.
 #![expect(clippy::expect_used, reason = "what is not as expected fails the test")]
 
 use shardflow_tests::sim;
@@ -11,14 +12,14 @@ fn all_hold(seeds: impl Iterator<Item = u64>) -> usize {
 }
 
 #[test]
-fn fifty_worlds_hold_every_promise() {
+fn twenty_worlds_hold_every_promise() {
     // Two tests share them, so that two processors can.
-    assert_eq!(all_hold(0..25), 25);
+    assert_eq!(all_hold(0..10), 10);
 }
 
 #[test]
-fn fifty_worlds_hold_every_promise_second_half() {
-    assert_eq!(all_hold(25..50), 25);
+fn twenty_worlds_hold_every_promise_second_half() {
+    assert_eq!(all_hold(10..20), 10);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask test` runs everything that CI runs, `cargo xtask bench` measures.
+//! The project's own commands: `cargo xtask test` runs everything that CI runs, `cargo xtask sim` runs worlds,
+//! `cargo xtask known-bugs` puts bugs back for them to find, `cargo xtask bench` measures.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -29,6 +30,14 @@ enum Command {
         #[arg(long, value_name = "TEXT")]
         only: Option<String>,
     },
+    /// Runs simulated worlds under faults and checks every promise: see docs/testing.md
+    Sim {
+        /// What the simulator is told: `--seeds N`, `--from S`, `--json`, `--reproduce SEED`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Puts bugs of other libraries back into the engine, one at a time, until a world breaks a promise: takes minutes
+    KnownBugs,
     /// Measures Shardflow beside what it replaces
     Bench {
         #[command(subcommand)]
@@ -39,6 +48,8 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Test { require_all, only } => steps::test(require_all, only.as_deref()),
+        Command::Sim { arguments } => steps::sim(&arguments),
+        Command::KnownBugs => steps::known_bugs(),
         Command::Bench { subject } => bench::run(&subject),
     }
 }

@@ -16,6 +16,7 @@ type Step = (&'static str, fn() -> Outcome);
 const STEPS: &[Step] = &[
     ("format", format),
     ("tests", tests),
+    ("worlds", worlds),
     ("doc tests", doc_tests),
     ("quick start", quick_start),
     ("quick start elsewhere", quick_start_elsewhere),
@@ -53,20 +54,47 @@ pub(crate) fn test(require_all: bool, only: Option<&str>) -> ExitCode {
 
 fn format() -> Outcome {
     let workspace = succeeds(&mut cargo(&["fmt", "--all", "--check"]));
-    // The fuzz target is no member: it builds with a nightly compiler only.
-    let fuzz = succeeds(&mut command(&[
-        "rustfmt",
-        "--check",
-        "--edition=2024",
-        "fuzz/fuzz_targets/decode.rs",
-        "fuzz/src/decode.rs",
-    ]));
+    // The fuzz targets are no members: they build with a nightly compiler only.
+    let mut fuzz = command(&["rustfmt", "--check", "--edition=2024"]);
+    for target in ["decode", "lease_row", "properties", "coordinator"] {
+        fuzz.args([format!("fuzz/fuzz_targets/{target}.rs"), format!("fuzz/src/{target}.rs")]);
+    }
+    let fuzz = succeeds(&mut fuzz);
     Outcome::of(workspace && fuzz)
 }
 
 /// Unit and integration tests, the worlds of the simulator and the conformance suite among them.
 fn tests() -> Outcome {
     count_tests(&mut cargo(&["test", "--workspace", "--all-features", "--no-fail-fast", "--all-targets"]))
+}
+
+/// How the simulator is built: optimised, and without what tests of the shells need.
+const SIMULATOR: &[&str] =
+    &["--quiet", "--profile=sim", "--package=shardflow-tests", "--no-default-features"];
+
+/// Runs the simulator as it is told.
+pub(crate) fn sim(arguments: &[String]) -> ExitCode {
+    let mut simulator = cargo(&["run"]);
+    simulator.args(SIMULATOR).args(["--bin=sim", "--"]).args(arguments);
+    if succeeds(&mut simulator) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The first three hundred worlds.
+fn worlds() -> Outcome {
+    let mut simulator = cargo(&["run"]);
+    Outcome::of(succeeds(simulator.args(SIMULATOR).args(["--bin=sim", "--", "--seeds=300"])))
+}
+
+/// Each bug of others that is put back into the engine breaks a promise. It is no step of the tests: it takes minutes, and what
+/// it tells is how good the simulator is.
+pub(crate) fn known_bugs() -> ExitCode {
+    let mut simulator = cargo(&["test"]);
+    simulator.args(SIMULATOR).args(["--features=known-bugs", "--test=known_bugs"]);
+    if succeeds(simulator.args(["--", "--include-ignored", "--nocapture"])) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// The examples of the documentation and of the README.

@@ -12,15 +12,26 @@
 //!
 //! Promises are checked all the time, each by a file in [`invariants`].
 
+mod account;
+mod calm;
+mod clock;
+mod coverage;
 mod faults;
 pub mod invariants;
+mod java;
+mod keeper;
 mod liveness;
 mod network;
+mod post;
 mod producer;
 mod records;
+mod script;
 mod stream;
 mod table;
+mod trace;
 mod worker;
 mod world;
 
-pub use world::{Outcome, World, run, run_traced};
+pub use coverage::Coverage;
+pub use trace::{Broken, Subject};
+pub use world::{Failed, Outcome, World, run, run_traced};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shardflow_core::{LeaseKey, WorkerId};
+use shardflow_core::{LeaseChange, LeaseKey, WorkerId};
 use shardflow_engine::consume::{self, Batch, ReadRequest};
 use shardflow_engine::lease::{self, Tenure};
 use shardflow_engine::{Failure, RequestId, produce};
@@ -58,6 +58,52 @@ impl Call {
             Self::Put(..) | Self::Read(..) => Duration::from_secs(6),
             // A quarter of the failover time, as the lease keeper's.
             Self::Lease(..) => Duration::from_millis(2_500),
+        }
+    }
+
+    /// Whether the stream answers it, and not the table.
+    pub(super) fn is_the_streams(&self) -> bool {
+        matches!(self, Self::Put(..) | Self::Read(..) | Self::Lease(_, lease::Request::ListShards { .. }))
+    }
+
+    /// What it asks for, by a name that the table of coverage has.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Put(_, request) => match request {
+                produce::Request::PutRecords(_) => "put",
+                produce::Request::Describe => "describe",
+                produce::Request::ListShards { .. } => "shard map",
+            },
+            Self::Read(.., request) => match request {
+                ReadRequest::OpenIterator(_) => "iterator",
+                ReadRequest::GetRecords { .. } => "get records",
+                ReadRequest::FindConsumer { .. } => "consumer",
+                ReadRequest::Subscribe { .. } => "subscribe",
+                ReadRequest::Receive { .. } => "receive",
+                ReadRequest::ListShards => "list children",
+            },
+            Self::Lease(_, request) => match request {
+                lease::Request::Look => "look",
+                lease::Request::Assigned => "index",
+                lease::Request::Get(_) => "get",
+                lease::Request::Create(_) => "create",
+                lease::Request::Write { change, .. } => match change {
+                    LeaseChange::Renew { .. } => "renew",
+                    LeaseChange::Checkpoint { .. } | LeaseChange::Prepare { .. } => "checkpoint",
+                    LeaseChange::Take { .. } => "take",
+                    LeaseChange::StartHandoff { .. } => "start handoff",
+                    LeaseChange::Assign { .. } => "assign",
+                    LeaseChange::Evict { .. } | LeaseChange::Rewind { .. } => "evict",
+                    LeaseChange::HashKeys { .. } | LeaseChange::Children { .. } => "children",
+                },
+                lease::Request::Delete(_) => "delete",
+                lease::Request::Report(_) => "report",
+                lease::Request::Forget { .. } => "forget",
+                lease::Request::Lock(_) => "lock",
+                lease::Request::Claim(_) => "claim",
+                lease::Request::ListShards { .. } => "list shards",
+                lease::Request::Describe(_) => "describe a stream",
+            },
         }
     }
 

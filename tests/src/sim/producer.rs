@@ -33,7 +33,7 @@ pub(super) enum Did {
 }
 
 impl Producer {
-    pub(super) fn new(number: u16, ordering: Ordering, rng: &mut Rng) -> Self {
+    pub(super) fn new(number: u16, ordering: Ordering, pace: Duration, rng: &mut Rng) -> Self {
         let settings = Settings {
             ordering,
             aggregate: rng.u8(..4).gt(&0).then(|| rng.u64(200..51_200).try_into().expect("it is in bounds")),
@@ -50,7 +50,7 @@ impl Producer {
             pipeline: Pipeline::new(settings, rng.u64(..)),
             indices: vec![0; rng.usize(1..20)],
             keyless: if ordering == Ordering::None { rng.usize(..4) } else { 0 },
-            pace: Duration::from_millis(rng.u64(5..100)),
+            pace,
             next_put: Some(Duration::ZERO),
         }
     }

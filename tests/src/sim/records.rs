@@ -1,5 +1,6 @@
 //! Records that can be told apart wherever they turn up.
 
+use fastrand::Rng;
 use shardflow_core::aggregation::decode;
 use shardflow_core::{HashKey, PartitionKey, Record};
 use shardflow_engine::produce::PutEntry;
@@ -25,6 +26,12 @@ impl Id {
         data.resize(size.max(8), 0);
         let key: PartitionKey = format!("{}-{}", self.producer, self.key).parse().expect("it is short");
         Record::new(key, data).expect("a key is a key")
+    }
+
+    /// Whether it is one of so many, chosen once for all.
+    pub(super) fn is_one_of(self, many: u32) -> bool {
+        let number = u64::from(self.producer) << 48 | u64::from(self.key) << 32 | u64::from(self.index);
+        Rng::with_seed(number).u32(..many) == 0
     }
 
     /// Which record some data is.

@@ -31,6 +31,8 @@ pub(super) struct Stream {
     /// The consumer that all workers subscribe with.
     consumer: Arc<str>,
     subscriptions: BTreeMap<Line, SubscriptionId>,
+    /// How long ago all of it is, beyond what has passed in the world: what is older than its retention is gone.
+    aged: Duration,
 }
 
 /// A subscription as a worker knows it: which worker, in which of its lives, for which lease, and by which request.
@@ -69,13 +71,23 @@ impl Stream {
         };
         let registered = kinesis.register_stream_consumer(later, register).expect("a first consumer");
         let consumer = registered.consumer_arn().into();
-        Self { kinesis, consumer, subscriptions: BTreeMap::new() }
+        Self { kinesis, consumer, subscriptions: BTreeMap::new(), aged: Duration::ZERO }
+    }
+
+    /// A day and more passes for it in a moment: everything that it holds leaves retention.
+    pub(super) fn age(&mut self) {
+        self.aged += Duration::from_secs(25 * 60 * 60);
+    }
+
+    fn wall(&self, now: Duration) -> SystemTime {
+        wall(now + self.aged)
     }
 
     /// What a producer must know of it.
     pub(super) fn describe(&mut self, now: Duration) -> produce::Answer {
+        let at = self.wall(now);
         let describe = DescribeStreamSummaryRequest { stream: NAME.into() };
-        match self.kinesis.describe_stream_summary(wall(now), describe) {
+        match self.kinesis.describe_stream_summary(at, describe) {
             Ok(answer) => {
                 let summary = answer.stream_description_summary;
                 let distribution = match summary.record_distribution_strategy {
@@ -91,11 +103,12 @@ impl Stream {
 
     /// Changes who distributes its records, if it can be changed.
     pub(super) fn distribute(&mut self, now: Duration, strategy: RecordDistributionStrategy) {
+        let at = self.wall(now);
         let update = UpdateStreamRecordDistributionStrategyRequest {
             stream: NAME.into(),
             record_distribution_strategy: strategy,
         };
-        drop(self.kinesis.update_stream_record_distribution_strategy(wall(now), update));
+        drop(self.kinesis.update_stream_record_distribution_strategy(at, update));
     }
 
     /// All shards, open and closed.
@@ -104,6 +117,7 @@ impl Stream {
     }
 
     pub(super) fn list(&mut self, now: Duration, filter: shards::ShardFilter) -> Result<Vec<Shard>, Failure> {
+        let at = self.wall(now);
         let (kind, timestamp) = match filter {
             shards::ShardFilter::All => (ShardFilterType::FromTrimHorizon, None),
             shards::ShardFilter::AtLatest => (ShardFilterType::AtLatest, None),
@@ -116,7 +130,7 @@ impl Stream {
             shard_filter: Some(ShardFilter { r#type: kind, shard_id: None, timestamp }),
             ..ListShardsRequest::default()
         };
-        let listed = self.kinesis.list_shards(wall(now), list).map_err(failure)?;
+        let listed = self.kinesis.list_shards(at, list).map_err(failure)?;
         listed.shards.into_iter().map(|listed| shard(listed).map_err(unreadable)).collect()
     }
 
@@ -127,6 +141,7 @@ impl Stream {
         entries: Vec<PutEntry>,
         mut refuse: impl FnMut() -> bool,
     ) -> (produce::Answer, Vec<Stored>) {
+        let at = self.wall(now);
         let refused: Vec<_> = entries.iter().map(|_| refuse()).collect();
         let taken = entries.iter().zip(&refused).filter(|(_, refused)| !**refused).map(|(entry, _)| {
             PutRecordsEntry {
@@ -139,7 +154,7 @@ impl Stream {
         let results = if records.is_empty() {
             Vec::new()
         } else {
-            match self.kinesis.put_records(wall(now), PutRecordsRequest { stream: NAME.into(), records }) {
+            match self.kinesis.put_records(at, PutRecordsRequest { stream: NAME.into(), records }) {
                 Ok(answer) => answer.records,
                 Err(error) => return (produce::Answer::Failed(failure(error)), Vec::new()),
             }
@@ -175,18 +190,18 @@ impl Stream {
         me: &ShardId,
         request: ReadRequest,
     ) -> consume::Answer {
+        let at = self.wall(now);
         let answer = match request {
             ReadRequest::OpenIterator(position) => {
                 let open =
                     GetShardIteratorRequest { stream: NAME.into(), shard_id: me.to_string(), position };
-                let opened = self.kinesis.get_shard_iterator(wall(now), open).map_err(failure);
-                opened
-                    .map(|answer| ReadAnswer::Iterator { iterator: answer.shard_iterator, asked: wall(now) })
+                let opened = self.kinesis.get_shard_iterator(at, open).map_err(failure);
+                opened.map(|answer| ReadAnswer::Iterator { iterator: answer.shard_iterator, asked: at })
             }
             ReadRequest::GetRecords { iterator, limit } => {
                 let limit = u32::try_from(limit).ok();
                 let read = GetRecordsRequest { shard_iterator: iterator, limit };
-                self.kinesis.get_records(wall(now), read).map_err(failure).and_then(|answer| {
+                self.kinesis.get_records(at, read).map_err(failure).and_then(|answer| {
                     let children = answer.child_shards.unwrap_or_default().into_iter().map(child);
                     Ok(ReadAnswer::Page(Page {
                         records: answer.records.into_iter().map(Into::into).collect(),
@@ -203,10 +218,10 @@ impl Stream {
                     shard_id: me.to_string(),
                     starting_position: position,
                 };
-                let opened = self.kinesis.subscribe_to_shard(wall(now), subscribe).map_err(failure);
+                let opened = self.kinesis.subscribe_to_shard(at, subscribe).map_err(failure);
                 opened.map(|id| {
                     self.subscriptions.insert(line, id);
-                    ReadAnswer::Subscribed { asked: wall(now) }
+                    ReadAnswer::Subscribed { asked: at }
                 })
             }
             ReadRequest::Receive { .. } => Err(Failure::unknown("Unreadable", "see `receive`")),
@@ -215,43 +230,48 @@ impl Stream {
         answer.map_or_else(consume::Answer::Failed, consume::Answer::Read)
     }
 
-    /// The next event of a subscription, if there is one by now.
-    pub(super) fn receive(&mut self, now: Duration, line: &Line) -> Option<consume::Answer> {
+    /// The next event of a subscription, or how long there is none.
+    pub(super) fn receive(&mut self, now: Duration, line: &Line) -> Result<consume::Answer, Duration> {
+        let at = self.wall(now);
         let step = match self.subscriptions.get(line) {
-            Some(id) => self.kinesis.next_event(wall(now), *id),
+            Some(id) => self.kinesis.next_event(at, *id),
             None => SubscriptionStep::End,
         };
         let answer = match step {
-            SubscriptionStep::Wait { .. } => return None,
+            SubscriptionStep::Wait { until } => {
+                let wait = until.duration_since(at).unwrap_or_default();
+                return Err(wait.clamp(Duration::from_millis(10), Duration::from_millis(500)));
+            }
             SubscriptionStep::End => Ok(ReadAnswer::SubscriptionEnded),
             SubscriptionStep::Failed(error) => Err(failure(error)),
             SubscriptionStep::Event(event) => delivery(event).map_err(unreadable),
         };
-        Some(answer.map_or_else(consume::Answer::Failed, consume::Answer::Read))
+        Ok(answer.map_or_else(consume::Answer::Failed, consume::Answer::Read))
     }
 
     /// Splits or merges at random. An attempt that the service refuses is none.
     pub(super) fn reshard(&mut self, now: Duration, rng: &mut Rng, most: usize) {
+        let at = self.wall(now);
         let mut open: Vec<_> = self.shards(now).into_iter().filter(Shard::is_open).collect();
         open.sort_by_key(|shard| shard.hash_key_range);
-        let at = rng.usize(..open.len());
+        let chosen = rng.usize(..open.len());
         if open.len() < most && (open.len() == 1 || rng.bool()) {
-            let range = open[at].hash_key_range;
+            let range = open[chosen].hash_key_range;
             let middle = range.start().0 + (range.end().0 - range.start().0) / 2;
             let split = SplitShardRequest {
                 stream: NAME.into(),
-                shard_to_split: open[at].id.to_string(),
+                shard_to_split: open[chosen].id.to_string(),
                 new_starting_hash_key: middle.to_string(),
             };
-            drop(self.kinesis.split_shard(wall(now), split));
+            drop(self.kinesis.split_shard(at, split));
         } else if open.len() > 1 {
-            let at = at.min(open.len() - 2);
+            let chosen = chosen.min(open.len() - 2);
             let merge = MergeShardsRequest {
                 stream: NAME.into(),
-                shard_to_merge: open[at].id.to_string(),
-                adjacent_shard_to_merge: open[at + 1].id.to_string(),
+                shard_to_merge: open[chosen].id.to_string(),
+                adjacent_shard_to_merge: open[chosen + 1].id.to_string(),
             };
-            drop(self.kinesis.merge_shards(wall(now), merge));
+            drop(self.kinesis.merge_shards(at, merge));
         }
     }
 

@@ -1,7 +1,9 @@
 //! The lease table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
+use fastrand::Rng;
 use shardflow_core::{ClientVersion, LeaderLock, LeaseChange, LeaseKey, LeaseRow, Member, View, WorkerId};
 use shardflow_engine::lease::{Answer, Request};
 
@@ -18,15 +20,21 @@ pub(super) struct Written {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) leases: BTreeMap<LeaseKey, LeaseRow>,
-    members: BTreeMap<WorkerId, Member>,
-    lock: Option<LeaderLock>,
+    pub(super) members: BTreeMap<WorkerId, Member>,
+    pub(super) lock: Option<LeaderLock>,
     version: Option<ClientVersion>,
+    /// Until when a lease was as it is here: what a read that is not consistent may show.
+    former: BTreeMap<LeaseKey, VecDeque<(Duration, Option<LeaseRow>)>>,
 }
 
 impl Table {
+    /// How far behind a scan can be in a part of the table, and the index.
+    const LAG: Duration = Duration::from_secs(3);
+
     /// Carries a request out, at a time by the worker's wall in seconds.
     pub(super) fn carry_out(
         &mut self,
+        now: Duration,
         worker: &WorkerId,
         wall: u64,
         request: Request,
@@ -50,16 +58,16 @@ impl Table {
             Request::Create(row) => match self.leases.get(&row.key) {
                 Some(existing) => (Answer::Conflict(Some(Box::new(existing.clone()))), None),
                 None => {
-                    self.leases.insert(row.key.clone(), (*row).clone());
+                    self.set(now, &row.key, Some((*row).clone()));
                     (Answer::Written, Some(Written { worker, before: None, after: *row, change: None }))
                 }
             },
             Request::Write { key, change } => {
-                let Some(row) = self.leases.get_mut(&key) else { return (Answer::Conflict(None), None) };
+                let Some(row) = self.leases.get(&key) else { return (Answer::Conflict(None), None) };
                 match change.apply_to(row) {
                     None => (Answer::Conflict(Some(Box::new(row.clone()))), None),
                     Some(after) => {
-                        let before = Some(std::mem::replace(row, after.clone()));
+                        let before = self.set(now, &key, Some(after.clone()));
                         (Answer::Written, Some(Written { worker, before, after, change: Some(change) }))
                     }
                 }
@@ -69,7 +77,7 @@ impl Table {
                     unheard(Answer::Conflict(Some(Box::new(found.clone()))))
                 }
                 _ => {
-                    self.leases.remove(&row.key);
+                    self.set(now, &row.key, None);
                     unheard(Answer::Written)
                 }
             },
@@ -101,5 +109,52 @@ impl Table {
             },
             Request::ListShards { .. } | Request::Describe(_) => unreachable!("the stream answers that"),
         }
+    }
+
+    /// Sets a row, or deletes it. Gives it as it was.
+    pub(super) fn set(&mut self, now: Duration, key: &LeaseKey, row: Option<LeaseRow>) -> Option<LeaseRow> {
+        let before = match row {
+            Some(row) => self.leases.insert(key.clone(), row),
+            None => self.leases.remove(key),
+        };
+        let former = self.former.entry(key.clone()).or_default();
+        while former.pop_front_if(|(until, _)| *until + Self::LAG < now).is_some() {}
+        former.push_back((now, before.clone()));
+        before
+    }
+
+    /// Makes an answer that shows all rows show some as they were a while ago, and the index all of it.
+    pub(super) fn age(&self, now: Duration, worker: &WorkerId, answer: &mut Answer, rng: &mut Rng) {
+        match answer {
+            Answer::View { view, .. } => {
+                let rows = self.keys().filter_map(|key| {
+                    let ago = if rng.bool() { Duration::ZERO } else { Self::lag(rng) };
+                    self.as_of(key, now.saturating_sub(ago)).cloned()
+                });
+                view.leases = rows.collect();
+            }
+            Answer::Keys(keys) => {
+                let then = now.saturating_sub(Self::lag(rng));
+                let mine = |key: &&LeaseKey| {
+                    self.as_of(key, then).is_some_and(|row| row.owner.as_ref() == Some(worker))
+                };
+                *keys = self.keys().filter(mine).cloned().collect();
+            }
+            _ => {}
+        }
+    }
+
+    fn lag(rng: &mut Rng) -> Duration {
+        Duration::from_millis(rng.u64(1..u64::try_from(Self::LAG.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// Every key that there is, or was a while ago.
+    fn keys(&self) -> impl Iterator<Item = &LeaseKey> {
+        self.former.keys()
+    }
+
+    fn as_of(&self, key: &LeaseKey, then: Duration) -> Option<&LeaseRow> {
+        let since = self.former.get(key).and_then(|former| former.iter().find(|(until, _)| *until > then));
+        since.map_or_else(|| self.leases.get(key), |(_, row)| row.as_ref())
     }
 }

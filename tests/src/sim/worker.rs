@@ -11,21 +11,36 @@ use shardflow_engine::consume::{
 use shardflow_engine::lease::{self, CheckpointId, Coordinator, LossCause, Tenure};
 use shardflow_engine::{Failure, Moment, RequestId};
 
-use super::faults::happens;
+use super::clock::Clock;
+use super::faults::{Faults, happens};
+use super::java::Java;
+use super::keeper::Keeper;
 use super::network::{Call, Reply};
+use super::records::Id;
 
 /// One worker, through all its lives.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) id: WorkerId,
+    /// What its fresh names begin with.
+    base: WorkerId,
     pub(super) life: u64,
-    /// Where its own clock stood when the world began.
-    offset: Duration,
+    /// Whether it is one of the KCL for Java.
+    pub(super) is_java: bool,
+    clock: Clock,
+    /// By how many millionths its clock may be fast, or slow.
+    most_drift: i64,
+    /// By how many seconds the time by its wall is ahead.
+    pub(super) wall_ahead: i64,
     alive: Option<Alive>,
     /// A stopped process: its timers fire and its mail is read only from here on.
     pub(super) frozen_until: Duration,
-    /// Its requests get nowhere.
-    pub(super) cut: bool,
+    /// Until when it may believe in leases by a clock that has stood still.
+    pub(super) deluded_until: Duration,
+    /// Its requests to the table get nowhere.
+    pub(super) cut_from_table: bool,
+    /// Its requests to the stream get nowhere.
+    pub(super) cut_from_stream: bool,
     /// Its requests are carried out at once, and it hears of it seconds later.
     pub(super) sluggish: bool,
 }
@@ -33,7 +48,7 @@ pub(super) struct Worker {
 /// What a running worker consists of.
 #[derive(Debug)]
 struct Alive {
-    coordinator: Coordinator,
+    coordinator: Keeper,
     shards: BTreeMap<LeaseKey, Running>,
     /// Leases acquired anew while the former run of their shard still ends.
     waiting: BTreeMap<LeaseKey, (Box<LeaseRow>, Tenure, Moment)>,
@@ -41,6 +56,10 @@ struct Alive {
     families: BTreeMap<(LeaseKey, Tenure), RequestId>,
     next_checkpoint: u64,
     stopping: bool,
+    /// How often its handlers take long.
+    dawdles: u32,
+    /// It was told that it cannot go on.
+    unable: bool,
     /// How its shards are read, and their handlers treated.
     shard: consume::Settings,
     seed: u64,
@@ -53,6 +72,9 @@ struct Running {
     life: ShardLife,
     /// What the handler has done.
     done: Checkpoints,
+    /// Whether it may be let go without a checkpoint: since the last one the handler has panicked, and is not asked for
+    /// one any more, or one could not be stored.
+    excused: bool,
 }
 
 /// What a worker has done.
@@ -62,12 +84,24 @@ pub(super) enum Did {
     /// Something comes back to it after a while.
     Later(Duration, Reply),
     Began {
-        shard: ShardId,
+        tenure: Tenure,
         row: Box<LeaseRow>,
     },
     Processed {
+        tenure: Tenure,
         shard: ShardId,
         records: Vec<UserRecord>,
+    },
+    /// A fresh handler begins behind a checkpoint.
+    Restarted {
+        tenure: Tenure,
+        shard: ShardId,
+        checkpoint: Checkpoint,
+    },
+    /// It has let go of a shard in good order. What it has processed, if that is not all in the last checkpoint.
+    Released {
+        shard: ShardId,
+        unsaved: Option<Checkpoint>,
     },
     Lost {
         key: LeaseKey,
@@ -76,14 +110,20 @@ pub(super) enum Did {
 }
 
 impl Worker {
-    pub(super) fn new(id: WorkerId) -> Self {
+    pub(super) fn new(id: WorkerId, is_java: bool, most_drift: i64, wall_ahead: i64) -> Self {
         Self {
+            base: id.clone(),
             id,
             life: 0,
-            offset: Duration::ZERO,
+            is_java,
+            clock: Clock::default(),
+            most_drift,
+            wall_ahead,
             alive: None,
             frozen_until: Duration::ZERO,
-            cut: false,
+            deluded_until: Duration::ZERO,
+            cut_from_table: false,
+            cut_from_stream: false,
             sluggish: false,
         }
     }
@@ -92,14 +132,23 @@ impl Worker {
         self.alive.is_some()
     }
 
-    pub(super) fn start(&mut self, now: Duration, rng: &mut Rng) -> Vec<Did> {
+    /// Whether it runs, and has not been told to stop.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.alive.as_ref().is_some_and(|alive| !alive.stopping)
+    }
+
+    /// Starts it: under a name, or under a fresh one or its old one, as it happens.
+    pub(super) fn start(&mut self, now: Duration, name: Option<WorkerId>, rng: &mut Rng) -> Vec<Did> {
         self.life += 1;
-        self.offset = Duration::from_millis(rng.u64(..1_000_000));
+        let begins = Duration::from_millis(rng.u64(1_000_000..2_000_000));
+        self.clock = Clock::new(begins, rng.i64(-self.most_drift..=self.most_drift));
         self.frozen_until = Duration::ZERO;
-        if rng.bool() {
+        self.deluded_until = Duration::ZERO;
+        if let Some(name) = name {
+            self.id = name;
+        } else if rng.bool() {
             // A fresh name a life, as by default; else the old one.
-            let name = self.id.as_str().split_once('.').map_or(self.id.as_str(), |(name, _)| name);
-            self.id = format!("{name}.{}", self.life).parse().expect("it is short");
+            self.id = format!("{}.{}", self.base, self.life).parse().expect("it is short");
         }
         let settings = lease::Settings {
             look_every: Duration::from_millis(rng.u64(1_000..5_000)),
@@ -109,7 +158,11 @@ impl Worker {
             garbage_every: Duration::from_secs(40),
             ..Default::default()
         };
-        let coordinator = Coordinator::new(self.id.clone(), settings, rng.u64(..), self.moment(now));
+        let (id, seed, moment) = (self.id.clone(), rng.u64(..), self.moment(now));
+        let coordinator = match self.is_java {
+            true => Keeper::Java(Box::new(Java::new(id, seed, moment))),
+            false => Keeper::Ours(Box::new(Coordinator::new(id, settings, seed, moment))),
+        };
         self.alive = Some(Alive {
             coordinator,
             shards: BTreeMap::new(),
@@ -118,6 +171,8 @@ impl Worker {
             families: BTreeMap::new(),
             next_checkpoint: 0,
             stopping: false,
+            dawdles: 0,
+            unable: false,
             shard: shard_settings(rng),
             seed: rng.u64(..),
         });
@@ -142,7 +197,14 @@ impl Worker {
     }
 
     fn moment(&self, now: Duration) -> Moment {
-        Moment::from_start(now + self.offset)
+        self.clock.at(now)
+    }
+
+    /// Its machine is suspended, and its clock with it: when it wakes up it believes that no time has passed.
+    pub(super) fn suspend(&mut self, until: Duration, time: Duration, failover: Duration) {
+        self.frozen_until = until;
+        self.deluded_until = until + failover;
+        self.clock.stands_still(time);
     }
 
     /// When it wants to be woken, frozen or not.
@@ -150,16 +212,25 @@ impl Worker {
         let alive = self.alive.as_ref()?;
         let lives = alive.shards.values().filter_map(|running| running.life.poll_timeout());
         let at = lives.chain(alive.coordinator.poll_timeout()).min()?;
-        Some(at.since_start().saturating_sub(self.offset).max(self.frozen_until))
+        Some(self.clock.when(at).max(self.frozen_until))
+    }
+
+    /// Whether it would process records of a lease at this time.
+    pub(super) fn believes_in(&self, key: &LeaseKey, now: Duration) -> bool {
+        // A suspended machine believes in nothing, and its clock is not to be read.
+        let suspended = self.deluded_until > now && self.frozen_until > now;
+        !suspended && self.alive.as_ref().is_some_and(|alive| alive.coordinator.holds(key, self.moment(now)))
+    }
+
+    /// Whether it leads, as it thinks.
+    pub(super) fn leads(&self, now: Duration) -> bool {
+        self.alive.as_ref().is_some_and(|alive| alive.coordinator.leads(self.moment(now)))
     }
 
     /// The leases that it would process records of at this time.
-    pub(super) fn believes(&self, now: Duration) -> impl Iterator<Item = &LeaseKey> {
-        let moment = self.moment(now);
-        self.alive.iter().flat_map(move |alive| {
-            let held = alive.coordinator.held().map(|(key, _)| key);
-            held.filter(move |key| alive.coordinator.holds(key, moment))
-        })
+    pub(super) fn believes(&self, now: Duration) -> impl Iterator<Item = LeaseKey> {
+        let held = self.alive.iter().flat_map(|alive| alive.coordinator.held());
+        held.filter(move |key| self.believes_in(key, now))
     }
 
     pub(super) fn wake(&mut self, now: Duration, rng: &mut Rng) -> Vec<Did> {
@@ -177,7 +248,7 @@ impl Worker {
         &mut self,
         now: Duration,
         reply: Reply,
-        handler_fails: u32,
+        faults: &Faults,
         rng: &mut Rng,
     ) -> Vec<Did> {
         let moment = self.moment(now);
@@ -188,7 +259,7 @@ impl Worker {
                 Reply::Lease(id, answer) => alive.coordinator.handle_answer(moment, id, answer),
                 Reply::Read(key, tenure, id, answer) => alive.answer(moment, &key, tenure, id, answer),
                 Reply::Handled(key, tenure, id, batch) => {
-                    alive.handled(moment, &key, tenure, id, &batch, handler_fails, rng, &mut did);
+                    alive.handled(moment, &key, tenure, id, &batch, faults, rng, &mut did);
                 }
             }
         }
@@ -223,7 +294,7 @@ impl Worker {
                 break;
             }
         }
-        if alive.stopping && alive.shards.is_empty() && alive.coordinator.is_idle() {
+        if alive.unable || alive.stopping && alive.shards.is_empty() && alive.coordinator.is_idle() {
             self.crash();
         }
         did
@@ -275,12 +346,20 @@ impl Alive {
                 if let Some((key, tenure, request, at)) = self.checkpoints.remove(&id) {
                     if let Some(running) = self.running(&key, tenure) {
                         running.done.stored(at);
+                        running.excused = false;
                     }
                     self.answer(now, &key, tenure, request, Answer::Done);
                 }
             }
             Event::NotCheckpointed { id, .. } => {
                 if let Some((key, tenure, request, _)) = self.checkpoints.remove(&id) {
+                    if let Some(running) = self.running(&key, tenure) {
+                        running.excused = true;
+                        // The handler fails at it, and gets the batch again.
+                        let shard = running.shard.clone();
+                        let checkpoint = running.done.clone().restart().0;
+                        did.push(Did::Restarted { tenure, shard, checkpoint });
+                    }
                     self.answer(now, &key, tenure, request, lost());
                 }
             }
@@ -294,8 +373,9 @@ impl Alive {
                     self.answer(now, &key, tenure, id, lost());
                 }
             }
-            Event::Unable(_)
-            | Event::Leads(_)
+            // The consumer ends with an error then.
+            Event::Unable(failure) => self.unable |= failure.code == "DuplicateWorkerId",
+            Event::Leads(_)
             | Event::ClockSkew { .. }
             | Event::StreamFound { .. }
             | Event::StreamListed { .. }
@@ -308,9 +388,9 @@ impl Alive {
         self.seed = self.seed.wrapping_add(1);
         let shard = row.shard_id.clone();
         let life = ShardLife::new((*row).clone(), until, self.shard.clone(), self.seed, now);
-        did.push(Did::Began { shard: shard.clone(), row: row.clone() });
-        self.shards
-            .insert(row.key.clone(), Running { tenure, shard, life, done: Checkpoints::new(row.checkpoint) });
+        let running = Running { tenure, shard, life, done: Checkpoints::of(&row), excused: false };
+        self.shards.insert(row.key.clone(), running);
+        did.push(Did::Began { tenure, row });
     }
 
     fn running(&mut self, key: &LeaseKey, tenure: Tenure) -> Option<&mut Running> {
@@ -337,6 +417,11 @@ impl Alive {
             any = true;
             if let consume::Event::Finished(finish) = event {
                 let tenure = running.tenure;
+                if finish == Finish::Released {
+                    let (latest, stored) = (running.done.latest(), &running.done.restart().0);
+                    let unsaved = (latest > *stored && !running.excused).then_some(latest);
+                    did.push(Did::Released { shard: running.shard.clone(), unsaved });
+                }
                 self.shards.remove(key);
                 if finish != Finish::LeaseLost {
                     self.coordinator.leave(now, key, tenure);
@@ -377,8 +462,13 @@ impl Alive {
                 did.push(Did::Later(Duration::from_millis(rng.u64(0..20)), reply));
             }
             Request::Process(batch) => {
+                let last = batch.records.last().expect("a batch holds a record").checkpoint();
+                if let Some(running) = self.running(key, tenure) {
+                    running.done.given(last);
+                }
                 // Most are quick; now and then one takes longer than a lease lasts.
-                let millis = if rng.u32(..300) == 0 { rng.u64(1_000..15_000) } else { rng.u64(0..100) };
+                let slow = happens(rng, self.dawdles);
+                let millis = if slow { rng.u64(1_000..15_000) } else { rng.u64(0..100) };
                 did.push(Did::Later(
                     Duration::from_millis(millis),
                     Reply::Handled(key.clone(), tenure, id, batch),
@@ -394,6 +484,12 @@ impl Alive {
             Request::Restart => {
                 if let Some(running) = self.running(key, tenure) {
                     let (checkpoint, passed) = running.done.restart();
+                    running.excused = false;
+                    did.push(Did::Restarted {
+                        tenure,
+                        shard: running.shard.clone(),
+                        checkpoint: checkpoint.clone(),
+                    });
                     running.life.handle_answer(now, id, Answer::Fresh { checkpoint, passed });
                 }
             }
@@ -426,7 +522,7 @@ impl Alive {
         did: &mut Vec<Did>,
     ) {
         let Some(running) = self.running(key, tenure) else { return };
-        did.push(Did::Processed { shard: running.shard.clone(), records: batch.records.to_vec() });
+        did.push(Did::Processed { tenure, shard: running.shard.clone(), records: batch.records.to_vec() });
         let at = batch.records.last().expect("a batch holds a record").checkpoint();
         if running.done.passed(at.clone()) {
             self.checkpoint(now, key, tenure, id, at);
@@ -460,20 +556,24 @@ impl Alive {
         tenure: Tenure,
         id: RequestId,
         batch: &Batch,
-        fails: u32,
+        faults: &Faults,
         rng: &mut Rng,
         did: &mut Vec<Did>,
     ) {
+        self.dawdles = faults.handler_dawdles;
         let Some(running) = self.running(key, tenure) else { return };
-        if happens(rng, fails) {
+        let poison =
+            |record: &UserRecord| faults.poison.is_some_and(|one| Id::of(&record.data).is_one_of(one));
+        if happens(rng, faults.handler_fails) || batch.records.iter().any(poison) {
+            running.done.failed();
             let failure = Failure::refused("HandlerFailed", "by the script");
             let panics = rng.u8(..4) == 0;
+            running.excused |= panics;
             let answer = if panics { Answer::Panicked(failure) } else { Answer::Failed(failure) };
             return running.life.handle_answer(now, id, answer);
         }
-        did.push(Did::Processed { shard: running.shard.clone(), records: batch.records.to_vec() });
+        did.push(Did::Processed { tenure, shard: running.shard.clone(), records: batch.records.to_vec() });
         let done = batch.records.last().expect("a batch holds a record").checkpoint();
-        running.done.given(done.clone());
         running.done.succeeded();
         if rng.u8(..4) > 0 {
             self.checkpoint(now, key, tenure, id, done);

@@ -29,7 +29,9 @@ impl Invariant for CheckpointCoversProcessed {
                     shard.ahead.insert(Checkpoint::at(placed.sequence_number.clone(), sub), *id);
                 }
             }
-            Seen::Processed { shard, records } => {
+            // What is gone cannot be read any more.
+            Seen::Aged => self.shards.values_mut().for_each(|shard| shard.ahead.clear()),
+            Seen::Processed { shard, records, .. } => {
                 let places = records.iter().map(|record| record.at.clone());
                 self.shards.entry((*shard).clone()).or_default().processed.extend(places);
             }

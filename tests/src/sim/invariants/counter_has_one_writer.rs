@@ -1,4 +1,4 @@
-//! A lease's counter never goes back, and each of its values is written once.
+//! A lease's counter never goes back, and each of its values is written once, as long as nobody deletes the lease.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,6 +14,9 @@ pub(super) struct CounterHasOneWriter {
 
 impl Invariant for CounterHasOneWriter {
     fn see(&mut self, _now: Duration, seen: &Seen<'_>) -> Result<(), String> {
+        if let Seen::Deleted { key } = seen {
+            self.writers.retain(|(lease, _), _| lease != *key);
+        }
         let Seen::Written { worker, before, after, .. } = seen else { return Ok(()) };
         let before = before.map(|row| row.counter);
         if before.is_some_and(|before| after.counter < before) {

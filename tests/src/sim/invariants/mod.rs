@@ -6,15 +6,20 @@ mod checkpoint_covers_processed;
 mod children_entered;
 mod counter_has_one_writer;
 mod no_needless_loss;
+mod no_needless_repeat;
 mod not_sent_again;
+mod nothing_moves_in_calm;
 mod one_believer;
+mod one_leader;
 mod order_processed;
 mod order_stored;
 mod parents_first;
+mod read_in_time;
 mod settles_once;
+mod within_budget;
 mod writer_is_holder;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -22,10 +27,11 @@ use shardflow_core::{
     Checkpoint, HashKey, HashKeyRange, LeaseChange, LeaseKey, LeaseRow, Record, ShardId, WorkerId,
 };
 use shardflow_engine::Failure;
-use shardflow_engine::lease::LossCause;
+use shardflow_engine::lease::{LossCause, Tenure};
 use shardflow_engine::produce::{Ordering, Outcome, Placed};
 
 pub use super::records::Id;
+use super::trace::{Broken, Subject, Trace};
 
 /// Something that has happened in a world.
 #[derive(Debug)]
@@ -85,20 +91,69 @@ pub enum Seen<'a> {
         /// Children of a shard whose end was stored that have no row.
         orphans: &'a [LeaseKey],
     },
-    /// How many workers would process records of a lease now.
-    Beliefs {
-        /// By lease.
-        believers: &'a BTreeMap<LeaseKey, usize>,
+    /// More than one worker would process records of a lease now.
+    Believed {
+        /// Which.
+        key: &'a LeaseKey,
+        /// The workers.
+        by: &'a [WorkerId],
+        /// How long that has been so.
+        time: Duration,
+        /// How long it may be so, by the clocks of these workers.
+        allowed: Duration,
+    },
+    /// Nobody reads a shard.
+    Unread {
+        /// Its lease.
+        key: &'a LeaseKey,
+        /// How long that has been so.
+        time: Duration,
+        /// How long it may be.
+        allowed: Duration,
+    },
+    /// More than one worker leads, as they think.
+    Leaders {
+        /// The workers.
+        by: &'a [WorkerId],
     },
     /// A worker begins to read a shard.
     Began {
-        /// Which.
-        shard: &'a ShardId,
+        /// In which run.
+        run: Run,
+        /// The lease as it was acquired.
+        row: &'a LeaseRow,
         /// Parents that have a row and are not done.
         unfinished_parents: usize,
     },
+    /// A fresh handler begins behind a checkpoint.
+    Restarted {
+        /// In which run.
+        run: Run,
+        /// Of which shard.
+        shard: &'a ShardId,
+        /// Behind which checkpoint.
+        checkpoint: &'a Checkpoint,
+    },
+    /// A worker has let go of a shard in good order.
+    Released {
+        /// Of which shard.
+        shard: &'a ShardId,
+        /// What it has processed, if it has stored less, although it could have.
+        unsaved: Option<&'a Checkpoint>,
+    },
+    /// A worker asks for something.
+    Called {
+        /// Which, by number.
+        worker: usize,
+        /// What, as the table of coverage names it.
+        what: &'static str,
+        /// Whether the lease table is asked.
+        of_table: bool,
+    },
     /// A handler has processed records.
     Processed {
+        /// In which run.
+        run: Run,
         /// Of which shard.
         shard: &'a ShardId,
         /// Which.
@@ -112,9 +167,68 @@ pub enum Seen<'a> {
         row: Option<&'a LeaseRow>,
         /// Why, as it says.
         cause: LossCause,
+        /// Whether it is one of ours, and no other has ever run beside it under its name.
+        alone: bool,
+    },
+    /// A lease was deleted, or tidied away.
+    Deleted {
+        /// Which.
+        key: &'a LeaseKey,
+    },
+    /// Everything in the stream has left retention.
+    Aged,
+    /// Something of the script happens.
+    Trouble {
+        /// What.
+        what: &'a str,
     },
     /// All trouble has stopped.
     Healing,
+    /// The world has healed: from now on, and until something else is said, nothing happens at all.
+    Calm {
+        /// Workers that run.
+        workers: usize,
+        /// Shards that are open.
+        shards: usize,
+        /// Leases, those of shards that are done among them.
+        leases: usize,
+        /// Whether some are of the KCL for Java.
+        java: bool,
+    },
+    /// Calm is over.
+    Stirred,
+}
+
+/// One tenure of one worker's life: the worker's number, its life and the tenure.
+pub type Run = (usize, u64, Tenure);
+
+impl Seen<'_> {
+    /// What it is about, if that is one lease or one key.
+    pub(super) fn subject(&self) -> Option<Subject> {
+        let lease = |shard: &ShardId| Subject::Lease(LeaseKey::from(shard));
+        match self {
+            Self::Put { id, .. } | Self::Settled { id, .. } => Some(Subject::of(*id)),
+            Self::Sent { ids } | Self::Stored { ids, .. } => ids.first().map(|(id, _)| Subject::of(*id)),
+            Self::Written { after, .. } => Some(Subject::Lease(after.key.clone())),
+            Self::Began { row, .. } => Some(Subject::Lease(row.key.clone())),
+            Self::Believed { key, .. } | Self::Deleted { key } | Self::Unread { key, .. } => {
+                Some(Subject::Lease((*key).clone()))
+            }
+            Self::Restarted { shard, .. } | Self::Released { shard, .. } | Self::Processed { shard, .. } => {
+                Some(lease(shard))
+            }
+            Self::Lost { row, .. } => row.map(|row| Subject::Lease(row.key.clone())),
+            Self::Answered { .. }
+            | Self::Held { .. }
+            | Self::Leaders { .. }
+            | Self::Called { .. }
+            | Self::Aged
+            | Self::Trouble { .. }
+            | Self::Healing
+            | Self::Calm { .. }
+            | Self::Stirred => None,
+        }
+    }
 }
 
 /// A record that a handler has processed.
@@ -151,9 +265,8 @@ pub trait Invariant: fmt::Debug + Send {
 #[derive(Debug)]
 pub(super) struct Checks {
     pub(super) progress: Progress,
-    invariants: Vec<Box<dyn Invariant>>,
-    /// A key whose records' way is printed: producer and number.
-    pub(super) trace: Option<(u16, u16)>,
+    invariants: Vec<(&'static str, Box<dyn Invariant>)>,
+    pub(super) trace: Trace,
 }
 
 /// How far the records have come.
@@ -169,87 +282,66 @@ impl Progress {
         records.iter().filter(|record| !self.processed.insert(record.id)).count() as u64
     }
 
-    /// Records that lie in the stream and that nobody has processed.
-    pub(super) fn unprocessed(&self) -> usize {
-        self.stored.difference(&self.processed).count()
+    /// Records that lie in the stream and that nobody has processed: how many, and the first.
+    pub(super) fn unprocessed(&self) -> (usize, Option<Id>) {
+        let open = self.stored.difference(&self.processed);
+        (open.clone().count(), open.min().copied())
     }
 }
 
+macro_rules! invariants {
+    ($($file:ident::$invariant:ident),* $(,)?) => {
+        vec![$((stringify!($file), Box::<$file::$invariant>::default() as Box<dyn Invariant>)),*]
+    };
+}
+
 impl Checks {
-    pub(super) fn new(ordering: Ordering) -> Self {
-        let mut invariants: Vec<Box<dyn Invariant>> = vec![
-            Box::<settles_once::SettlesOnce>::default(),
-            Box::<bytes_conserved::BytesConserved>::default(),
-            Box::<acknowledged_is_there::AcknowledgedIsThere>::default(),
-            Box::<not_sent_again::NotSentAgain>::default(),
-            Box::<counter_has_one_writer::CounterHasOneWriter>::default(),
-            Box::<writer_is_holder::WriterIsHolder>::default(),
-            Box::<checkpoint_covers_processed::CheckpointCoversProcessed>::default(),
-            Box::<children_entered::ChildrenEntered>::default(),
-            Box::<parents_first::ParentsFirst>::default(),
-            Box::<one_believer::OneBeliever>::default(),
-            Box::<no_needless_loss::NoNeedlessLoss>::default(),
+    pub(super) fn new(ordering: Ordering, trace: Trace) -> Self {
+        let mut all = invariants![
+            settles_once::SettlesOnce,
+            bytes_conserved::BytesConserved,
+            acknowledged_is_there::AcknowledgedIsThere,
+            not_sent_again::NotSentAgain,
+            counter_has_one_writer::CounterHasOneWriter,
+            writer_is_holder::WriterIsHolder,
+            checkpoint_covers_processed::CheckpointCoversProcessed,
+            children_entered::ChildrenEntered,
+            parents_first::ParentsFirst,
+            one_believer::OneBeliever,
+            one_leader::OneLeader,
+            no_needless_loss::NoNeedlessLoss,
+            no_needless_repeat::NoNeedlessRepeat,
+            nothing_moves_in_calm::NothingMovesInCalm,
+            within_budget::WithinBudget,
+            read_in_time::ReadInTime,
         ];
         match ordering {
             Ordering::None => {}
             Ordering::PerKey => {
-                invariants.push(Box::<order_stored::OrderStored>::default());
-                invariants.push(Box::<order_processed::OrderProcessed>::default());
+                all.extend(invariants![order_stored::OrderStored, order_processed::OrderProcessed,]);
             }
         }
-        Self { progress: Progress::default(), invariants, trace: None }
+        Self { progress: Progress::default(), invariants: all, trace }
     }
 
-    pub(super) fn see(&mut self, now: Duration, seen: &Seen<'_>) -> Result<(), String> {
-        if let Seen::Stored { ids, .. } = seen {
-            self.progress.stored.extend(ids.iter().map(|(id, _)| *id));
+    pub(super) fn see(&mut self, now: Duration, seen: &Seen<'_>) -> Result<(), Broken> {
+        match seen {
+            Seen::Stored { ids, .. } => self.progress.stored.extend(ids.iter().map(|(id, _)| *id)),
+            Seen::Aged => self.progress.stored.clear(),
+            _ => {}
         }
-        self.print(now, seen);
-        self.invariants.iter_mut().try_for_each(|invariant| invariant.see(now, seen))
-    }
-
-    /// Prints what concerns the key that is traced.
-    #[expect(clippy::print_stdout, reason = "the trace of a world that is reproduced by hand")]
-    fn print(&self, now: Duration, seen: &Seen<'_>) {
-        let Some(traced) = self.trace else { return };
-        let of = |id: &Id| ((id.producer, id.key) == traced).then_some(id.index);
-        let indices = |ids: &[(Id, HashKey)]| ids.iter().filter_map(|(id, _)| of(id)).collect::<Vec<_>>();
-        let (what, indices) = match seen {
-            Seen::Put { id, .. } => (String::from("put"), of(id).into_iter().collect()),
-            Seen::Sent { ids } => (String::from("sent"), indices(ids)),
-            Seen::Stored { placed, ids, range } => {
-                let whole = ids.iter().all(|(_, key)| range.contains(*key));
-                let place = format!("{} {}", placed.shard_id, placed.sequence_number);
-                (
-                    format!(
-                        "stored, {}placed, with {}: {place}",
-                        if whole { "well " } else { "mis" },
-                        ids.len()
-                    ),
-                    indices(ids),
-                )
+        self.trace.see(now, seen);
+        for (promise, invariant) in &mut self.invariants {
+            if let Err(what) = invariant.see(now, seen) {
+                return Err(Broken { promise, what, subject: seen.subject() });
             }
-            Seen::Settled { id, outcome } => {
-                let outcome = match outcome {
-                    Outcome::Delivered { attempts, .. } => format!("delivered, {attempts} tries"),
-                    Outcome::Expired { attempts, .. } => format!("expired, {} tries", attempts.len()),
-                    Outcome::Refused { .. } => String::from("refused"),
-                    Outcome::Abandoned { .. } => String::from("abandoned"),
-                };
-                (outcome, of(id).into_iter().collect())
-            }
-            Seen::Processed { shard, records } => {
-                let indices = records.iter().filter_map(|record| of(&record.id)).collect();
-                (format!("processed from {shard}"), indices)
-            }
-            _ => return,
-        };
-        if !indices.is_empty() {
-            println!("{:>12.6} {indices:?} {what}", now.as_secs_f64());
         }
+        Ok(())
     }
 
-    pub(super) fn end(&mut self) -> Result<(), String> {
-        self.invariants.iter_mut().try_for_each(|invariant| invariant.end())
+    pub(super) fn end(&mut self) -> Result<(), Broken> {
+        let broken = |promise, what| Broken { promise, what, subject: None };
+        let mut all = self.invariants.iter_mut();
+        all.try_for_each(|(promise, invariant)| invariant.end().map_err(|what| broken(promise, what)))
     }
 }

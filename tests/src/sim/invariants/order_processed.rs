@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::super::world::may_be_there;
+use super::super::account::may_be_there;
 use super::{Handled, Id, Invariant, Seen};
 
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ impl Invariant for OrderProcessed {
     fn see(&mut self, _now: Duration, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
             Seen::Settled { id, outcome } if may_be_there(outcome) => drop(self.given_back.insert(*id)),
-            Seen::Processed { shard, records } => {
+            Seen::Processed { shard, records, .. } => {
                 for Handled { id, at, .. } in records.iter().filter(|record| !record.out_of_range) {
                     if !self.seen.insert(*id) || self.given_back.contains(id) {
                         continue;

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::super::world::may_be_there;
+use super::super::account::may_be_there;
 use super::{Id, Invariant, Seen};
 
 #[derive(Debug, Default)]

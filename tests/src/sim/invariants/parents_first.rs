@@ -10,8 +10,8 @@ pub(super) struct ParentsFirst;
 impl Invariant for ParentsFirst {
     fn see(&mut self, _now: Duration, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            Seen::Began { shard, unfinished_parents } if *unfinished_parents > 0 => {
-                Err(format!("{shard} is begun before its parents are done"))
+            Seen::Began { row, unfinished_parents, .. } if *unfinished_parents > 0 => {
+                Err(format!("{} is begun before its parents are done", row.key))
             }
             _ => Ok(()),
         }
