@@ -212,6 +212,8 @@ impl Search<'_> {
         if let Some(&known) = self.known.get(&shard.id) {
             return known;
         }
+        // A list in which a shard comes from itself is no list of Kinesis', but must not keep us for ever.
+        self.known.insert(shard.id.clone(), Reach::Never);
         let parents: Vec<_> = shard.parents().filter_map(|id| self.listed.get(id).copied()).collect();
         let reached: Vec<_> = parents.iter().map(|parent| self.reach(parent)).collect();
         let wanted = parents.iter().any(|parent| self.wanted.contains(&parent.id));
@@ -249,6 +251,14 @@ mod tests {
         shard.adjacent_parent = parents.get(1).map(|&parent| ShardId::numbered(parent));
         shard.starting_sequence_number = Some(number.to_string().parse().unwrap());
         shard
+    }
+
+    #[test]
+    fn shards_that_come_from_each_other_end_the_search() {
+        let shards = [shard(0, &[1], (0, 4)), shard(1, &[0], (4, 8))];
+        let listed = shards.iter().map(|shard| (&shard.id, shard)).collect();
+        let planned = among_rows(&listed, &[], InitialPosition::TrimHorizon);
+        assert_eq!(planned.keys().collect::<Vec<_>>(), [&ShardId::numbered(1)]);
     }
 
     /// The reference tree of the KCL's documentation: 0 to 5 at first; 0 and 1 merged into 6, 2 and 3 into 7, 6 and 7
