@@ -108,6 +108,9 @@ pub use config::{Applies, Config, ConfigKey, LeaseThread, Strays};
 #[cfg(feature = "properties")]
 pub use config::{NotApplied, Properties, PropertiesError};
 pub use consumer::Consumer;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use dynamodb::fuzz;
 pub use dynamodb::{CreateTable, DynamoDbLeases, TableName};
 pub use error::{CheckpointError, ConfigError, ReadError, RunError};
 pub use error_policy::{DeadLetter, ErrorPolicy};

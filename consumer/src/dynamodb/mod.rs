@@ -3,6 +3,8 @@
 mod expression;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod item;
 mod layout;
 mod leases;
