@@ -129,6 +129,9 @@ impl Coordinator {
                     if left.is_empty() && !creating.contains_key(stream) {
                         tracked.start = Start::Done;
                         tracked.started = true;
+                        // What the list could not fill is looked into again after as long: the stream may be another
+                        // one by now, under the same name.
+                        tracked.missing_since = None;
                         self.next_look = now;
                         continue;
                     }

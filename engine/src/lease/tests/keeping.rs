@@ -161,6 +161,17 @@ fn a_lease_that_somebody_deletes_is_entered_again_when_nobody_can_believe_in_it_
 }
 
 #[test]
+fn what_no_list_can_fill_is_looked_into_once_in_a_failover_time() {
+    let mut fleet = Fleet::settled(1);
+    // Its shard is listed again, as in a stream that was created anew.
+    fleet.table.get_mut(&lease_key(0)).unwrap().checkpoint = Checkpoint::ShardEnd;
+    fleet.requests.clear();
+    fleet.run(60);
+    let lists = fleet.requests.iter().filter(|request| matches!(request, Request::ListShards { .. })).count();
+    assert!((2..=6).contains(&lists), "{lists}");
+}
+
+#[test]
 fn answers_to_a_former_holding_change_nothing() {
     let mut fleet = Fleet::settled(1);
     let (old, _, _) = fleet.next_write("a");
