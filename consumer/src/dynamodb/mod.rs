@@ -4,7 +4,8 @@ mod expression;
 #[cfg(test)]
 mod fixture;
 #[cfg(any(test, fuzzing))]
-pub(crate) mod fuzz;
+#[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "a fuzz target reaches it"))]
+pub mod fuzz;
 mod item;
 mod layout;
 mod leases;
