@@ -1,7 +1,7 @@
 //! Bugs that others have had, put back on purpose, to see that the simulator finds them.
 //!
 //! With the feature `known-bugs`, which only tests turn on, each stands behind a switch of the thread; without it
-//! [`bug!`] is `false`, and nothing of them is built.
+//! `bug!` is `false`, and nothing of them is built.
 
 /// Whether a known bug is put back.
 macro_rules! bug {
