@@ -10,10 +10,9 @@ use pyo3::types::PyDict;
 use shardflow_producer::PutError;
 
 use crate::config::Settings;
-use crate::core::Core;
+use crate::core::{self, Core};
 use crate::event_loop::{self, Ready};
 use crate::producer::{finish_many, patience};
-use crate::receipt::Receipt;
 use crate::ticket::Ticket;
 use crate::{error, keywords, logging, record, stats};
 
@@ -112,16 +111,8 @@ impl AsyncProducer {
         explicit_hash_key: Option<u128>,
     ) -> PyResult<Py<PyAny>> {
         let record = record::make(data, key, explicit_hash_key)?;
-        let producer = self.core.producer()?.clone();
-        let sent = async move {
-            let ticket = producer.put(record).await?;
-            Ok(ticket.await)
-        };
-        event_loop::spawn(py, sent, |py, sent| match sent {
-            Ok(Ok(receipt)) => Ok(Py::new(py, Receipt::from(receipt))?.into_any()),
-            Ok(Err(failure)) => Err(error::record(py, failure)),
-            Err(refused) => Err(error::put(py, refused)),
-        })
+        let sent = core::send(self.core.producer()?.clone(), record);
+        event_loop::spawn(py, sent, |py, outcome| Ok(Py::new(py, core::sent(py, outcome)?)?.into_any()))
     }
 
     #[pyo3(signature = (timeout=None))]

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use shardflow_producer::{FlushError, PutError, Record, Ticket};
+use shardflow_producer::{FlushError, PutError, Record, RecordError, Ticket};
 
 use crate::config::Settings;
+use crate::receipt::Receipt;
 use crate::{error, runtime};
 
 /// A producer in Rust, and the process that it belongs to.
@@ -19,6 +20,23 @@ pub(crate) struct Core {
     pub(crate) exit_timeout: Duration,
     lost: Arc<AtomicU64>,
     pub(crate) stream: String,
+}
+
+/// What becomes of a record: refused at once, or settled.
+type Outcome = Result<Result<shardflow_producer::Receipt, RecordError>, PutError>;
+
+/// Puts a record, and waits until it is settled.
+pub(crate) async fn send(producer: shardflow_producer::Producer, record: Record) -> Outcome {
+    Ok(producer.put(record).await?.await)
+}
+
+/// The same for Python.
+pub(crate) fn sent(py: Python<'_>, outcome: Outcome) -> PyResult<Receipt> {
+    match outcome {
+        Ok(Ok(receipt)) => Ok(receipt.into()),
+        Ok(Err(failure)) => Err(error::record(py, failure)),
+        Err(refused) => Err(error::put(py, refused)),
+    }
 }
 
 impl Core {

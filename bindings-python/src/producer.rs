@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyType};
 use shardflow_producer::PutError;
 
 use crate::config::Settings;
-use crate::core::Core;
+use crate::core::{self, Core};
 use crate::receipt::Receipt;
 use crate::ticket::Ticket;
 use crate::tickets::Tickets;
@@ -77,19 +77,10 @@ impl Producer {
         timeout: Option<f64>,
     ) -> PyResult<Receipt> {
         let record = record::make(data, key, explicit_hash_key)?;
-        let producer = self.0.producer()?;
-        let sent = async {
-            let put = producer.put(record).await;
-            match put {
-                Ok(ticket) => Ok(ticket.await),
-                Err(refused) => Err(refused),
-            }
-        };
+        let sent = core::send(self.0.producer()?.clone(), record);
         match runtime::wait(py, sent, keywords::limit(timeout)?)? {
             None => Err(error::waited("the record is not settled yet")),
-            Some(Ok(Ok(receipt))) => Ok(receipt.into()),
-            Some(Ok(Err(failure))) => Err(error::record(py, failure)),
-            Some(Err(refused)) => Err(error::put(py, refused)),
+            Some(outcome) => core::sent(py, outcome),
         }
     }
 
